@@ -1,0 +1,472 @@
+// An insertion-ordered map from keys to values, with paths into it. Parametrised by the tensor type.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "trainstate/basic_value.hpp"
+#include "trainstate/path.hpp"
+
+namespace trainstate {
+namespace detail {
+
+/// Hands a value to a function that takes a bool or a number; an integer may become a floating parameter, nothing else.
+template <class Tensor>
+struct NumberArgument {
+  BasicValue<Tensor>& value;
+
+  template <class T>
+  requires std::is_arithmetic_v<T>
+  operator T() const {
+    if constexpr (std::same_as<T, bool>) {
+      return value.template as<bool>();
+    } else if constexpr (std::integral<T>) {
+      return static_cast<T>(value.template as<std::int64_t>());
+    } else {
+      const auto* integer = value.template get_if<std::int64_t>();
+      return static_cast<T>(integer ? static_cast<double>(*integer) : value.template as<double>());
+    }
+  }
+};
+
+}  // namespace detail
+
+/// An insertion-ordered map from Key to value. Keys are int64 or string; a path joins them with `/` (`~1` and `~0`
+/// stand for `/` and `~` inside a key). A segment of digits means an index of a list or an int key, then the string
+/// key. References to values stay valid until their entry is erased or renamed. Copies alias tensors; `clone` does not.
+template <class Tensor>
+class BasicStateDict {
+ public:
+  using Value = BasicValue<Tensor>;
+  using List = BasicList<Tensor>;
+  using value_type = std::pair<const Key, Value>;
+
+ private:
+  using Entries = std::vector<std::unique_ptr<value_type>>;
+
+  template <bool Const>
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = BasicStateDict::value_type;
+    using difference_type = std::ptrdiff_t;
+    using reference = std::conditional_t<Const, const value_type&, value_type&>;
+    using pointer = std::conditional_t<Const, const value_type*, value_type*>;
+
+    Iterator() = default;
+    explicit Iterator(typename Entries::const_iterator at) : at_(at) {}
+    reference operator*() const { return **at_; }
+    pointer operator->() const { return at_->get(); }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) { return Iterator(at_++); }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    typename Entries::const_iterator at_;
+  };
+
+ public:
+  using iterator = Iterator<false>;
+  using const_iterator = Iterator<true>;
+
+  BasicStateDict() = default;
+  BasicStateDict(std::initializer_list<std::pair<Key, Value>> entries);
+  BasicStateDict(const BasicStateDict& other);
+  BasicStateDict(BasicStateDict&& other) noexcept = default;
+  BasicStateDict& operator=(const BasicStateDict& other) { return *this = BasicStateDict(other); }
+  BasicStateDict& operator=(BasicStateDict&& other) noexcept = default;
+  ~BasicStateDict() = default;
+
+  [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
+  [[nodiscard]] iterator begin() noexcept { return iterator(entries_.cbegin()); }
+  [[nodiscard]] iterator end() noexcept { return iterator(entries_.cend()); }
+  [[nodiscard]] const_iterator begin() const noexcept { return const_iterator(entries_.begin()); }
+  [[nodiscard]] const_iterator end() const noexcept { return const_iterator(entries_.end()); }
+  void reserve(std::size_t n) { entries_.reserve(n); }
+
+  /// The value of one key, exactly; nullptr if there is none. O(1).
+  [[nodiscard]] const Value* find_key(const Key& key) const;
+  [[nodiscard]] Value* find_key(const Key& key) { return const_cast<Value*>(std::as_const(*this).find_key(key)); }
+  /// The value of one key, exactly. Throws Error if there is none.
+  [[nodiscard]] const Value& at_key(const Key& key) const;
+  [[nodiscard]] Value& at_key(const Key& key) { return const_cast<Value&>(std::as_const(*this).at_key(key)); }
+  /// The value of one key; None is inserted where there is none, as in std::map.
+  Value& operator[](const Key& key);
+
+  /// Removes one key, exactly; false if there is none. O(n).
+  bool erase_key(const Key& key);
+
+  /// The value at a path; nullptr if there is none.
+  [[nodiscard]] const Value* find(std::string_view path) const;
+  [[nodiscard]] Value* find(std::string_view path) { return const_cast<Value*>(std::as_const(*this).find(path)); }
+  [[nodiscard]] bool contains(std::string_view path) const { return find(path) != nullptr; }
+  /// The value at a path. Throws Error naming the path and the first part of it that is not there.
+  [[nodiscard]] const Value& at(std::string_view path) const;
+  [[nodiscard]] Value& at(std::string_view path) { return const_cast<Value&>(std::as_const(*this).at(path)); }
+  /// The value at a path as a `T`. Throws Error naming the path and what was found.
+  template <class T>
+  [[nodiscard]] const T& at(std::string_view path) const {
+    return at(path).template as<T>();
+  }
+  template <class T>
+  [[nodiscard]] T& at(std::string_view path) {
+    return at(path).template as<T>();
+  }
+
+  /// Writes the value at a path, making the dicts on the way. A segment of digits makes an int key. Throws Error where
+  /// the way is blocked by something that is no dict, or an index is past the end of a list.
+  Value& set(std::string_view path, Value value);
+  /// As `set`, but only if nothing stands there; true if it was written.
+  bool set_default(std::string_view path, Value value);
+  /// Removes what stands at a path; false if nothing does.
+  bool erase(std::string_view path);
+  /// Moves a value to another path (keeping its place in the order if the dict is the same); false if there is nothing
+  /// at `from`. Throws Error, changing nothing, if `to` is taken or lies inside `from`.
+  bool rename(std::string_view from, std::string_view to);
+  /// Renames every key whose path begins with `from` so that it begins with `to`; what is compared is the text within
+  /// one dict: `rename_prefix("state/conv1.", "state/stem.")`. Returns how many keys were renamed. Throws Error,
+  /// changing nothing, if a new key is taken.
+  std::size_t rename_prefix(std::string_view from, std::string_view to);
+  /// Applies `f` to the value at a path; false if there is none. `f` takes a Value& to change in place, or takes a
+  /// Value or one of its alternatives (`double`, `const Tensor&`, …) and returns the new value. Throws Error if the
+  /// value is not of the alternative that `f` takes.
+  template <class F>
+  bool transform(std::string_view path, F&& f);
+
+  /// A deep copy with tensors of its own. O(bytes).
+  [[nodiscard]] BasicStateDict clone() const;
+  /// Equal keys with equal values (see BasicValue), in any order.
+  bool operator==(const BasicStateDict& other) const;
+
+ private:
+  static constexpr std::size_t index_from = 12;  // below this a linear search is faster than hashing
+
+  struct Segment {
+    std::optional<std::int64_t> number;
+    std::string text;
+    explicit Segment(std::string_view segment)
+        : number(detail::integer_of(segment)), text(detail::unescaped(segment)) {}
+    [[nodiscard]] Key key() const { return number && *number >= 0 ? Key(*number) : Key(text); }
+  };
+
+  const Value* find_segment(const Segment& segment) const;
+  static const Value* step(const Value& value, const Segment& segment);
+  BasicStateDict* parent_of(const std::optional<std::string_view>& path);
+  Value& insert(Key key, Value value);
+  void replace_key(const Key& from, Key to);
+  void reindex();
+
+  Entries entries_;
+  std::unordered_map<Key, Value*> index_;  // filled only from `index_from` entries on
+};
+
+template <class Tensor>
+BasicValue<Tensor>::BasicValue(List list) : data_(std::in_place_type<List>, std::move(list)) {}
+
+template <class Tensor>
+BasicValue<Tensor>::BasicValue(StateDict dict) : data_(std::in_place_type<StateDict>, std::move(dict)) {}
+
+template <class Tensor>
+BasicStateDict<Tensor>::BasicStateDict(std::initializer_list<std::pair<Key, Value>> entries) {
+  entries_.reserve(entries.size());
+  for (const auto& [key, value] : entries) (*this)[key] = value;
+}
+
+template <class Tensor>
+BasicStateDict<Tensor>::BasicStateDict(const BasicStateDict& other) {
+  entries_.reserve(other.size());
+  for (const auto& entry : other.entries_) entries_.push_back(std::make_unique<value_type>(*entry));
+  reindex();
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::find_key(const Key& key) const -> const Value* {
+  if (entries_.size() < index_from) {
+    for (const auto& entry : entries_) {
+      if (entry->first == key) return &entry->second;
+    }
+    return nullptr;
+  }
+  const auto at = index_.find(key);
+  return at == index_.end() ? nullptr : at->second;
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::at_key(const Key& key) const -> const Value& {
+  if (const Value* value = find_key(key)) return *value;
+  throw Error(detail::join("", key) + ": no such key");
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::operator[](const Key& key) -> Value& {
+  if (Value* value = find_key(key)) return *value;
+  return insert(key, Value());
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::find_segment(const Segment& segment) const -> const Value* {
+  if (segment.number) {
+    if (const Value* value = find_key(*segment.number)) return value;
+  }
+  return find_key(segment.text);
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::step(const Value& value, const Segment& segment) -> const Value* {
+  if (const auto* dict = value.template get_if<BasicStateDict>()) return dict->find_segment(segment);
+  const auto* list = value.template get_if<List>();
+  if (!list || !segment.number || *segment.number < 0) return nullptr;
+  const auto i = static_cast<std::size_t>(*segment.number);
+  return i < list->size() ? &(*list)[i] : nullptr;
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::find(std::string_view path) const -> const Value* {
+  auto [head, rest] = detail::split_first(path);
+  const Value* value = find_segment(Segment(head));
+  while (value && rest) {
+    std::tie(head, rest) = detail::split_first(*rest);
+    value = step(*value, Segment(head));
+  }
+  return value;
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::at(std::string_view path) const -> const Value& {
+  if (const Value* value = find(path)) {
+    detail::last_lookup.value = value;
+    detail::last_lookup.path = path;
+    return *value;
+  }
+  // The longest part of the path that exists says where the way ends.
+  std::optional<std::string_view> stem = detail::split_last(path).first;
+  while (stem && !find(*stem)) stem = detail::split_last(*stem).first;
+  std::string what(path);
+  what += ": no such path";
+  if (stem) what += "; " + std::string(*stem) + " is " + find(*stem)->describe();
+  throw Error(what);
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::insert(Key key, Value value) -> Value& {
+  entries_.push_back(std::make_unique<value_type>(std::move(key), std::move(value)));
+  if (entries_.size() == index_from) {
+    reindex();
+  } else if (entries_.size() > index_from) {
+    index_.emplace(entries_.back()->first, &entries_.back()->second);
+  }
+  return entries_.back()->second;
+}
+
+template <class Tensor>
+void BasicStateDict<Tensor>::reindex() {
+  index_.clear();
+  if (entries_.size() < index_from) return;
+  index_.reserve(entries_.size());
+  for (const auto& entry : entries_) index_.emplace(entry->first, &entry->second);
+}
+
+template <class Tensor>
+bool BasicStateDict<Tensor>::erase_key(const Key& key) {
+  const auto at =
+      std::find_if(entries_.begin(), entries_.end(), [&](const auto& entry) { return entry->first == key; });
+  if (at == entries_.end()) return false;
+  index_.erase(key);
+  entries_.erase(at);
+  if (entries_.size() < index_from) index_.clear();
+  return true;
+}
+
+template <class Tensor>
+void BasicStateDict<Tensor>::replace_key(const Key& from, Key to) {
+  const auto at =
+      std::find_if(entries_.begin(), entries_.end(), [&](const auto& entry) { return entry->first == from; });
+  auto renamed = std::make_unique<value_type>(std::move(to), std::move((*at)->second));
+  index_.erase(from);
+  *at = std::move(renamed);
+  if (entries_.size() >= index_from) index_.emplace((*at)->first, &(*at)->second);
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::parent_of(const std::optional<std::string_view>& path) -> BasicStateDict* {
+  if (!path) return this;
+  Value* value = find(*path);
+  return value ? value->template get_if<BasicStateDict>() : nullptr;
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::set(std::string_view path, Value value) -> Value& {
+  auto [head, rest] = detail::split_first(path);
+  Segment segment(head);
+  Value* at = const_cast<Value*>(find_segment(segment));
+  if (!at) at = &insert(segment.key(), rest ? Value(BasicStateDict()) : Value());
+  while (rest) {
+    std::tie(head, rest) = detail::split_first(*rest);
+    segment = Segment(head);
+    Value* next = const_cast<Value*>(step(*at, segment));
+    if (!next) {
+      auto* dict = at->template get_if<BasicStateDict>();
+      if (!dict) {
+        throw Error(std::string(path) + ": cannot be set, since " +
+                    std::string(path.substr(0, static_cast<std::size_t>(head.data() - path.data()) - 1)) + " is " +
+                    at->describe());
+      }
+      next = &dict->insert(segment.key(), rest ? Value(BasicStateDict()) : Value());
+    }
+    at = next;
+  }
+  return *at = std::move(value);
+}
+
+template <class Tensor>
+bool BasicStateDict<Tensor>::set_default(std::string_view path, Value value) {
+  if (contains(path)) return false;
+  set(path, std::move(value));
+  return true;
+}
+
+template <class Tensor>
+bool BasicStateDict<Tensor>::erase(std::string_view path) {
+  if (!contains(path)) return false;
+  const auto [stem, last] = detail::split_last(path);
+  const Segment segment(last);
+  if (BasicStateDict* parent = parent_of(stem)) {
+    parent->erase_key(segment.number && parent->find_key(*segment.number) ? Key(*segment.number) : Key(segment.text));
+  } else {
+    auto& list = find(*stem)->template as<List>();
+    list.erase(list.begin() + *segment.number);
+  }
+  return true;
+}
+
+template <class Tensor>
+bool BasicStateDict<Tensor>::rename(std::string_view from, std::string_view to) {
+  Value* value = find(from);
+  if (!value || from == to) return value != nullptr;
+  if (contains(to)) throw Error(std::string(from) + ": cannot be renamed to " + std::string(to) + ", which exists");
+  if (to.starts_with(from) && to.substr(from.size()).starts_with('/')) {
+    throw Error(std::string(from) + ": cannot be moved into itself, to " + std::string(to));
+  }
+  const auto [from_stem, from_last] = detail::split_last(from);
+  const auto [to_stem, to_last] = detail::split_last(to);
+  BasicStateDict* parent = parent_of(from_stem);
+  if (parent && from_stem == to_stem) {
+    const Segment old(from_last);
+    parent->replace_key(old.number && parent->find_key(*old.number) ? Key(*old.number) : Key(old.text),
+                        Segment(to_last).key());
+    return true;
+  }
+  set(to, None());  // first, since it may throw; `value` stays valid
+  Value moved = std::move(*find(from));
+  erase(from);
+  set(to, std::move(moved));
+  return true;
+}
+
+template <class Tensor>
+std::size_t BasicStateDict<Tensor>::rename_prefix(std::string_view from, std::string_view to) {
+  const auto [from_stem, from_text] = detail::split_last(from);
+  const auto [to_stem, to_text] = detail::split_last(to);
+  BasicStateDict* parent = parent_of(from_stem);
+  if (!parent || from == to) return 0;
+  const auto matches = [&, text = from_text](const Key& key) {
+    std::string segment;
+    detail::append_escaped(segment, detail::to_string(key));
+    return std::pair(segment, std::string_view(segment).starts_with(text));
+  };
+  const auto renamed = [&, old = from_text, text = to_text](const std::string& segment) {
+    return std::string(text) + segment.substr(old.size());
+  };
+  const auto path = [](const std::optional<std::string_view>& stem, const std::string& last) {
+    return stem ? std::string(*stem) + '/' + last : last;
+  };
+  const bool in_place = from_stem == to_stem;
+  std::vector<std::pair<std::string, Key>> moves;
+  for (const auto& entry : *parent) {
+    const auto [segment, match] = matches(entry.first);
+    if (!match) continue;
+    moves.emplace_back(renamed(segment), entry.first);
+    const std::string target = path(to_stem, moves.back().first);
+    const Value* taken = find(target);
+    const bool vacated = in_place && matches(Segment(moves.back().first).key()).second;
+    if (taken && !vacated)
+      throw Error(path(from_stem, segment) + ": cannot be renamed to " + target + ", which exists");
+  }
+  if (in_place) {
+    BasicStateDict rebuilt;
+    rebuilt.reserve(parent->size());
+    auto move = moves.begin();
+    for (auto& [key, value] : *parent) {
+      const bool moves_now = move != moves.end() && move->second == key;
+      rebuilt.insert(moves_now ? Segment((move++)->first).key() : key, std::move(value));
+    }
+    *parent = std::move(rebuilt);
+  } else {
+    if (!moves.empty() && to_stem && !contains(*to_stem)) set(*to_stem, BasicStateDict());
+    BasicStateDict* target = parent_of(to_stem);
+    if (!target)
+      throw Error(std::string(to) + ": cannot take renamed keys, since " + std::string(*to_stem) + " is no dict");
+    for (auto& [segment, key] : moves) {
+      Value value = std::move(parent->at_key(key));
+      parent->erase_key(key);
+      target->insert(Segment(segment).key(), std::move(value));
+    }
+  }
+  return moves.size();
+}
+
+template <class Tensor>
+template <class F>
+bool BasicStateDict<Tensor>::transform(std::string_view path, F&& f) {
+  if (!contains(path)) return false;
+  Value& value = at(path);
+  const auto apply = [&](auto&& argument) {
+    if constexpr (std::is_void_v<decltype(f(argument))>) {
+      f(argument);
+    } else {
+      value = Value(f(argument));
+    }
+  };
+  if constexpr (std::is_invocable_v<F&, Value&>) {
+    apply(value);
+  } else if constexpr (std::is_invocable_v<F&, Tensor&>) {
+    apply(value.template as<Tensor>());
+  } else if constexpr (std::is_invocable_v<F&, std::string&>) {
+    apply(value.template as<std::string>());
+  } else if constexpr (std::is_invocable_v<F&, List&>) {
+    apply(value.template as<List>());
+  } else if constexpr (std::is_invocable_v<F&, BasicStateDict&>) {
+    apply(value.template as<BasicStateDict>());
+  } else {
+    static_assert(
+        std::is_invocable_v<F&, detail::NumberArgument<Tensor>>,
+        "trainstate: the function given to transform() takes a Value&, or a Tensor, string, List, StateDict, bool "
+        "or number");
+    apply(detail::NumberArgument<Tensor>{value});
+  }
+  return true;
+}
+
+template <class Tensor>
+bool BasicStateDict<Tensor>::operator==(const BasicStateDict& other) const {
+  return size() == other.size() && std::all_of(begin(), end(), [&](const auto& entry) {
+           const Value* match = other.find_key(entry.first);
+           return match && *match == entry.second;
+         });
+}
+
+}  // namespace trainstate
+
+#include "trainstate/state_dict_text.hpp"  // clone, equality and text, which visit both halves

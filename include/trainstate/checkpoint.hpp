@@ -1,0 +1,96 @@
+// Save, load and check: one typed checkpoint, or any single object, and one file.
+#pragma once
+
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "trainstate/checkpoint_parts.hpp"
+#include "trainstate/files.hpp"
+#include "trainstate/objects.hpp"
+#include "trainstate/options.hpp"
+#include "trainstate/report.hpp"
+
+namespace trainstate {
+namespace detail {
+
+/// The object to load into. A const checkpoint will do, since what it refers to is not const.
+template <class T>
+auto& loadable(T& x) {
+  using Mutable = std::remove_const_t<T>;
+  if constexpr (is_checkpoint<Mutable>) {
+    return const_cast<Mutable&>(x);
+  } else {
+    assert_loadable<T>();
+    return x;
+  }
+}
+
+template <class T>
+Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& options, bool apply) {
+  const std::string where = path.string();
+  auto source = at_the_border("", [&] {
+    return source_of(read_document(io::MappedFile(path).storage(), where, options.verify, options.threads, options.progress));
+  });
+  return load_object(x, std::move(source), options, where, apply);
+}
+
+}  // namespace detail
+
+/// Saves a checkpoint, or any single object, to a file: atomically (the old file or the whole new one, never anything
+/// between) and durably (unless `sync` is off). Throws IoError, or Error for what cannot be stored; then the old file
+/// is untouched.
+template <class T>
+void save(const T& x, const std::filesystem::path& path, const SaveOptions& options = {}) {
+  const std::string where = path.string();
+  const auto document =
+      detail::at_the_border(where, [&] { return detail::document_of(detail::save_object(x), options); });
+  detail::at_the_border("", [&] { detail::write_document(document, path, options); });
+}
+
+/// Loads a file into a checkpoint, or into any single object. Everything is read, verified, migrated and compared
+/// first, and only then applied, in place: tensors keep their memory, device and strides; random number generators come
+/// last. Throws IoError, FormatError, IntegrityError, VersionError or MismatchError (with every difference); if it
+/// throws, no live object has changed.
+template <class T>
+Report load(T&& x, const std::filesystem::path& path, const LoadOptions& options = {}) {
+  return detail::load_file(detail::loadable(x), path, options, true);
+}
+
+/// What `load` would do, without doing it. Differences are in the report, not thrown; throws only when the file cannot
+/// be read, verified or migrated.
+template <class T>
+Report check(T&& x, const std::filesystem::path& path, const LoadOptions& options = {}) {
+  return detail::load_file(detail::loadable(x), path, options, false);
+}
+
+/// As `save`, into memory.
+template <class T>
+std::vector<std::byte> to_bytes(const T& x, const SaveOptions& options = {}) {
+  return detail::at_the_border("", [&] {
+    detail::format_for("", options);
+    return format::write_safetensors(detail::document_of(detail::save_object(x), options),
+                                     format::WriteOptions{options.threads, options.progress});
+  });
+}
+
+/// As `load`, from memory.
+template <class T>
+Report from_bytes(T&& x, std::span<const std::byte> bytes, const LoadOptions& options = {}) {
+  auto& live = detail::loadable(x);
+  auto source = detail::at_the_border("", [&] {
+    auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    Storage image{copy, copy->data(), copy->size()};
+    return detail::source_of(detail::read_document(std::make_shared<const Storage>(std::move(image)), "bytes",
+                                                   options.verify, options.threads, options.progress));
+  });
+  return detail::load_object(live, std::move(source), options, "bytes", true);
+}
+
+}  // namespace trainstate

@@ -1,0 +1,172 @@
+// Which codec serves a type. A codec turns a live object into a Value, and plans how a Value enters a live object.
+//
+// Every codec has
+//   static Value save(const T&, SaveContext&)
+//   static void plan(T&, const Value&, LoadContext&)           reports what does not fit, touches nothing live
+// and, where they make sense,
+//   static std::optional<T> build(const Value&, LoadContext&)  a new object instead of a live one
+//   static void collect(const T&, NamesContext&)               names of the parameters of modules inside
+//   static void migrate(Value&, LoadContext&)                  brings components inside to today's versions
+//   static constexpr bool is_value                             replaced as a whole: nothing inside is worth keeping
+//   static constexpr bool is_object                            stands as a part of its own in a checkpoint
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "trainstate/codec/context.hpp"
+#include "trainstate/component.hpp"
+#include "trainstate/state_dict.hpp"
+
+namespace trainstate {
+
+/// The one customization point: how a type that cannot describe itself becomes a Value and back. Specialise it with
+/// `static Value save(const T&)`, `static T decode(const Value&)` (throws what it likes if the value does not fit),
+/// optionally `static void commit(T&, T&&) noexcept` (default: move assignment), and
+/// `static constexpr std::string_view type_name`.
+template <class T>
+struct adapter;
+
+namespace detail {
+
+struct Unavailable {};
+
+template <class T>
+struct TorchCodec : Unavailable {};  // torch/*.hpp
+template <class T>
+struct MembersCodec : Unavailable {};  // codec/members.hpp
+template <class T>
+struct StandardCodec : Unavailable {};  // codec/scalar.hpp, sequence.hpp, associative.hpp, alternative.hpp
+template <class T>
+struct ComponentCodec;  // codec/component.hpp
+template <class T>
+struct AdapterCodec;  // below
+
+template <class T>
+concept Adapted = requires(const T& x, const Value& v) {
+  { adapter<T>::save(x) } -> std::convertible_to<Value>;
+  { adapter<T>::decode(v) } -> std::convertible_to<T>;
+};
+
+template <template <class> class C, class T>
+concept Offers = !std::derived_from<C<T>, Unavailable>;
+
+/// A LibTorch module takes its description in its own way.
+template <class T>
+concept DescribedByTorchCodec = Offers<TorchCodec, T> && requires {
+  requires TorchCodec<T>::takes_description;
+};
+
+/// Precedence: adapter, describe, LibTorch type, own members, std.
+template <class T>
+constexpr auto select_codec() {
+  if constexpr (Adapted<T>) {
+    return std::type_identity<AdapterCodec<T>>();
+  } else if constexpr (DescribedByTorchCodec<T>) {
+    return std::type_identity<TorchCodec<T>>();
+  } else if constexpr (Component<T>) {
+    return std::type_identity<ComponentCodec<T>>();
+  } else if constexpr (Offers<TorchCodec, T>) {
+    return std::type_identity<TorchCodec<T>>();
+  } else if constexpr (Offers<MembersCodec, T>) {
+    return std::type_identity<MembersCodec<T>>();
+  } else if constexpr (Offers<StandardCodec, T>) {
+    return std::type_identity<StandardCodec<T>>();
+  } else {
+    return std::type_identity<Unavailable>();
+  }
+}
+
+template <class T>
+constexpr auto checked_codec() {
+  constexpr auto codec = select_codec<T>();
+  static_assert(!inherits_describe<T>,
+                "trainstate: this class inherits describe() from its base; give it a describe() of its own that lists "
+                "ts::base<Base>");
+  static_assert(!std::same_as<decltype(codec), const std::type_identity<Unavailable>> || inherits_describe<T>,
+                "trainstate: nothing can serialize this type; give it a describe() or describe_for<T>, specialise "
+                "ts::adapter<T>, or mark the field ts::transient");
+  return codec;
+}
+
+/// The codec of `T`; a compile error with the remedy if there is none.
+template <class T>
+using Codec = typename decltype(checked_codec<std::remove_cv_t<T>>())::type;
+
+template <class T>
+concept Buildable = requires(const Value& v, LoadContext& context) {
+  { Codec<T>::build(v, context) } -> std::same_as<std::optional<T>>;
+};
+
+template <class T>
+concept IsValue = requires {
+  requires Codec<T>::is_value;
+};
+
+template <class T>
+concept IsObject = requires {
+  requires Codec<T>::is_object;
+};
+
+template <class T>
+void collect_names(const T& x, NamesContext& context) {
+  if constexpr (requires { Codec<T>::collect(x, context); }) Codec<T>::collect(x, context);
+}
+
+template <class T>
+void migrate_value(const T* live, Value& value, LoadContext& context) {
+  if constexpr (requires { Codec<T>::migrate(live, value, context); }) Codec<T>::migrate(live, value, context);
+}
+
+/// Builds a new value and plans its assignment.
+template <class T>
+void plan_by_building(T& live, const Value& value, LoadContext& context) {
+  if (auto built = Codec<T>::build(value, context)) {
+    context.plan->assign([&live, fresh = *std::move(built)]() mutable { live = std::move(fresh); });
+  }
+}
+
+template <class T>
+struct AdapterCodec {
+  static constexpr bool is_value = true;
+
+  static Value save(const T& x, SaveContext&) { return adapter<T>::save(x); }
+
+  static std::optional<T> build(const Value& value, LoadContext& context) {
+    try {
+      return adapter<T>::decode(value);
+    } catch (const std::exception& e) {
+      context.mismatch(type_name(), value.describe() + " (" + e.what() + ")");
+      return std::nullopt;
+    }
+  }
+
+  static void plan(T& live, const Value& value, LoadContext& context) {
+    auto built = build(value, context);
+    if (!built) return;
+    context.plan->assign([&live, fresh = *std::move(built)]() mutable {
+      if constexpr (requires { adapter<T>::commit(live, std::move(fresh)); }) {
+        adapter<T>::commit(live, std::move(fresh));
+      } else {
+        live = std::move(fresh);
+      }
+    });
+  }
+
+ private:
+  static std::string type_name() {
+    if constexpr (requires { adapter<T>::type_name; }) {
+      return std::string(adapter<T>::type_name);
+    } else {
+      return "a value that its adapter accepts";
+    }
+  }
+};
+
+}  // namespace detail
+}  // namespace trainstate

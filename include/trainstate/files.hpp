@@ -1,0 +1,183 @@
+// State dicts into files and back, without any type.
+#pragma once
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <torch/version.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "trainstate/error.hpp"
+#include "trainstate/format/document.hpp"
+#include "trainstate/format/safetensors.hpp"
+#include "trainstate/io/atomic_file.hpp"
+#include "trainstate/io/mapped_file.hpp"
+#include "trainstate/objects.hpp"
+#include "trainstate/options.hpp"
+#include "trainstate/state_dict.hpp"
+#include "trainstate/torch/convert.hpp"
+#include "trainstate/version.hpp"
+
+namespace trainstate {
+namespace detail {
+
+inline std::string compiler_text() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#else
+  return "g++ " __VERSION__;
+#endif
+}
+
+/// Groups of paths whose tensors show the very same elements.
+inline void find_ties(const BasicStateDict<TensorInfo>& dict, const std::string& path,
+                      std::vector<std::pair<TensorInfo, List>>& groups,
+                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address);
+
+inline void find_ties(const BasicValue<TensorInfo>& value, const std::string& path,
+                      std::vector<std::pair<TensorInfo, List>>& groups,
+                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address) {
+  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
+    find_ties(*dict, path, groups, by_address);
+  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      find_ties((*list)[i], join(path, static_cast<std::int64_t>(i)), groups, by_address);
+    }
+  } else if (const auto* tensor = value.get_if<TensorInfo>(); tensor && tensor->numel() != 0) {
+    auto& there = by_address[tensor->storage->data + tensor->offset];
+    for (const std::size_t g : there) {
+      if (groups[g].first.same_view(*tensor)) {
+        groups[g].second.push_back(path);
+        return;
+      }
+    }
+    there.push_back(groups.size());
+    groups.emplace_back(*tensor, List{Value(path)});
+  }
+}
+
+inline void find_ties(const BasicStateDict<TensorInfo>& dict, const std::string& path,
+                      std::vector<std::pair<TensorInfo, List>>& groups,
+                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address) {
+  for (const auto& [key, value] : dict) find_ties(value, join(path, key), groups, by_address);
+}
+
+/// The file that `saved` makes: the tree, and the manifest with what the tree has no place for.
+inline format::Document document_of(const Saved& saved, const SaveOptions& options) {
+  format::Document document;
+  document.tree = to_info(saved.tree);
+  document.metadata = options.metadata;
+  std::vector<std::pair<TensorInfo, List>> groups;
+  std::unordered_map<const std::byte*, std::vector<std::size_t>> by_address;
+  find_ties(document.tree, "", groups, by_address);
+  List ties;
+  for (auto& [tensor, paths] : groups) {
+    if (paths.size() > 1) ties.push_back(std::move(paths));
+  }
+  StateDict manifest;
+  manifest["trainstate"] = version_text;
+  manifest["libtorch"] = TORCH_VERSION;
+  manifest["compiler"] = compiler_text();
+  manifest["components"] = saved.components;
+  manifest["ties"] = std::move(ties);
+  document.manifest = to_info(manifest);
+  return document;
+}
+
+inline Format format_for(const std::filesystem::path& path, const SaveOptions& options) {
+  const auto extension = path.extension();
+  const Format format =
+      options.format.value_or(extension == ".pt" || extension == ".pth" ? Format::pt : Format::safetensors);
+  if (format == Format::pt) throw FormatError(path.string() + ": this version writes .safetensors only, not .pt");
+  return format;
+}
+
+inline void write_document(const format::Document& document, const std::filesystem::path& path,
+                           const SaveOptions& options) {
+  format_for(path, options);
+  format::write_safetensors(document, path, io::WriteMode{.sync = options.sync, .overwrite = options.overwrite},
+                            format::WriteOptions{options.threads, options.progress});
+}
+
+inline format::Document read_document(std::shared_ptr<const Storage> image, const std::string& where, bool verify,
+                                      unsigned threads, const Progress& progress) {
+  const std::span<const std::byte> bytes(image->data, image->size);
+  static constexpr unsigned char zip[] = {'P', 'K', 3, 4};
+  if (bytes.size() >= sizeof zip && std::memcmp(bytes.data(), zip, sizeof zip) == 0) {
+    throw FormatError(where + ": a zip archive (.pt); this version reads .safetensors only");
+  }
+  return format::read_safetensors(std::move(image), where, format::ReadOptions{verify, threads, progress});
+}
+
+/// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
+inline void find_devices(const BasicValue<TensorInfo>& value, const std::string& path, Source& source) {
+  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
+    for (const auto& [key, item] : *dict) find_devices(item, join(path, key), source);
+  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
+    for (std::size_t i = 0; i < list->size(); ++i)
+      find_devices((*list)[i], join(path, static_cast<std::int64_t>(i)), source);
+  } else if (const auto* tensor = value.get_if<TensorInfo>();
+             tensor && tensor->storage && tensor->storage->device != "cpu") {
+    try {
+      const c10::Device device(tensor->storage->device);
+      const bool present = c10::impl::hasDeviceGuardImpl(device.type()) &&
+                           c10::impl::VirtualGuardImpl(device.type()).deviceCount() > device.index();
+      if (present) source.devices.emplace(path, device);
+    } catch (const c10::Error&) {
+      source.warnings.push_back(path + ": was on " + tensor->storage->device + ", which this LibTorch does not know");
+    }
+  }
+}
+
+inline Source source_of(const format::Document& document) {
+  Source source;
+  const auto mapped = [](at::Tensor tensor, const TensorInfo&) { return tensor; };
+  source.tree = to_torch(document.tree, mapped);
+  source.warnings = document.warnings;
+  find_devices(document.tree, "", source);
+  if (document.manifest) {
+    source.has_manifest = true;
+    const auto manifest = to_torch(*document.manifest, mapped);
+    source.components = dict_in(manifest, "components");
+  }
+  return source;
+}
+
+}  // namespace detail
+
+/// Writes a tree to a file, atomically and durably (see `save`). Throws IoError, or Error for what cannot be stored.
+inline void write(const StateDict& tree, const std::filesystem::path& path, const SaveOptions& options = {}) {
+  detail::at_the_border(path.string(), [&] {
+    detail::write_document(detail::document_of(detail::Saved{tree, {}}, options), path, options);
+  });
+}
+
+/// Reads a file's tree, without any type. The file is mapped, copy on write: tensors cost nothing until they are
+/// touched, may be written to, and never change the file. Throws IoError, FormatError, IntegrityError.
+inline StateDict read(const std::filesystem::path& path, const ReadOptions& options = {}) {
+  const std::string where = path.string();
+  return detail::at_the_border("", [&] {
+    const auto document = detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
+    return detail::to_torch(document.tree, [&](at::Tensor tensor, const TensorInfo&) {
+      return options.map_location ? tensor.to(*options.map_location) : tensor;
+    });
+  });
+}
+
+/// A file's manifest: `components` (by path: name, version, kind, and what the tree has no place for), `ties`, the
+/// checksums, the format number, the versions of trainstate, LibTorch and compiler. Empty for a file of Python's.
+/// Reads no tensor bytes. Throws IoError, FormatError, IntegrityError.
+inline StateDict read_manifest(const std::filesystem::path& path) {
+  return detail::at_the_border("", [&] {
+    const auto document = detail::read_document(io::MappedFile(path).storage(), path.string(), false, 0, {});
+    if (!document.manifest) return StateDict();
+    return detail::to_torch(*document.manifest, [](at::Tensor tensor, const TensorInfo&) { return tensor; });
+  });
+}
+
+}  // namespace trainstate

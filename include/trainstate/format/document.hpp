@@ -1,0 +1,44 @@
+// What a checkpoint file says, whatever its format.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainstate/basic_state_dict.hpp"
+#include "trainstate/io/chunks.hpp"
+#include "trainstate/tensor_info.hpp"
+
+namespace trainstate::format {
+
+/// The deepest nesting of dicts and lists that files hold, so that no file can exhaust the stack.
+inline constexpr std::size_t max_depth = 512;
+
+/// The content of a checkpoint file. Tensors alias the memory that they are written from or were read into.
+struct Document {
+  BasicStateDict<TensorInfo> tree;
+  /// What Python has no place for; nothing in a file that Python wrote.
+  std::optional<BasicStateDict<TensorInfo>> manifest;
+  /// The user's own texts, without those that the format keeps for itself. Of a foreign file: all that it has.
+  std::map<std::string, std::string> metadata;
+  /// For a person: what a reader could not check or keep. Writers ignore it.
+  std::vector<std::string> warnings;
+};
+
+/// How to write a file. Neither member changes a byte of it.
+struct WriteOptions {
+  unsigned threads = 0;   ///< 0: as many as the machine has cores
+  io::Progress progress;  ///< bytes of tensors written
+};
+
+/// How to read a file.
+struct ReadOptions {
+  bool verify = false;    ///< check every tensor's bytes, too; the structure is always checked
+  unsigned threads = 0;   ///< for verifying; 0: as many as the machine has cores
+  io::Progress progress;  ///< bytes of tensors verified; not called without `verify`
+};
+
+}  // namespace trainstate::format

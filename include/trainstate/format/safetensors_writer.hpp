@@ -1,0 +1,163 @@
+// Documents to safetensors: into memory, or into a file by several threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainstate/error.hpp"
+#include "trainstate/format/dense.hpp"
+#include "trainstate/format/document.hpp"
+#include "trainstate/format/safetensors_layout.hpp"
+#include "trainstate/io/atomic_file.hpp"
+#include "trainstate/io/checksum.hpp"
+#include "trainstate/io/chunks.hpp"
+
+namespace trainstate::format::safetensors {
+
+/// Checksums of pieces that come in chunks.
+class Digests {
+ public:
+  explicit Digests(std::span<const std::uint64_t> sizes) : sizes_(sizes), digests_(sizes.size()), open_(sizes.size()) {}
+
+  void update(const io::Chunk& chunk, std::span<const std::byte> bytes) {
+    if (chunk.size < sizes_[chunk.first]) {
+      auto& hasher = open_[chunk.first];
+      if (!hasher) hasher = std::make_unique<io::Hasher>();
+      hasher->update(bytes);
+      if (chunk.from + chunk.size == sizes_[chunk.first]) {
+        digests_[chunk.first] = hasher->digest();
+        hasher.reset();
+      }
+      return;
+    }
+    for (std::size_t i = chunk.first; i < chunk.last; ++i) {
+      const auto size = static_cast<std::size_t>(sizes_[i]);
+      digests_[i] = io::checksum(bytes.first(size));
+      bytes = bytes.subspan(size);
+    }
+  }
+
+  /// Of every piece, once all chunks were seen.
+  [[nodiscard]] std::span<const std::uint64_t> all() const noexcept { return digests_; }
+
+ private:
+  std::span<const std::uint64_t> sizes_;
+  std::vector<std::uint64_t> digests_;
+  std::vector<std::unique_ptr<io::Hasher>> open_;
+};
+
+/// Makes the items of a layout dense, chunk by chunk.
+class ItemJob {
+ public:
+  ItemJob(const Layout& layout, std::span<const std::uint64_t> sizes) : layout_(layout), digests_(sizes) {}
+
+  void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) { digests_.update(chunk, bytes); }
+
+  [[nodiscard]] std::string header() const { return layout_.header(digests_.all()); }
+
+ protected:
+  [[nodiscard]] std::uint64_t offset(const io::Chunk& chunk) const {
+    return layout_.header_size() + layout_.items()[chunk.first].begin + chunk.from;
+  }
+
+  void copy(const io::Chunk& chunk, std::span<std::byte> to) const {
+    if (chunk.last == chunk.first + 1) {
+      copy_dense(*layout_.items()[chunk.first].tensor, chunk.from, to);
+      return;
+    }
+    for (std::size_t i = chunk.first; i < chunk.last; ++i) {
+      const Item& item = layout_.items()[i];
+      copy_dense(*item.tensor, 0, to.first(static_cast<std::size_t>(item.size)));
+      to = to.subspan(static_cast<std::size_t>(item.size));
+    }
+  }
+
+  const Layout& layout_;
+
+ private:
+  Digests digests_;
+};
+
+class MemoryJob : public ItemJob {
+ public:
+  MemoryJob(const Layout& layout, std::span<const std::uint64_t> sizes, std::span<std::byte> image)
+      : ItemJob(layout, sizes), image_(image) {}
+
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) const {
+    const auto part = image_.subspan(static_cast<std::size_t>(offset(chunk)), static_cast<std::size_t>(chunk.size));
+    copy(chunk, part);
+    return part;
+  }
+  void store(const io::Chunk&, std::span<const std::byte>) const {}
+
+ private:
+  std::span<std::byte> image_;
+};
+
+class FileJob : public ItemJob {
+ public:
+  FileJob(const Layout& layout, std::span<const std::uint64_t> sizes, const io::AtomicFile& file)
+      : ItemJob(layout, sizes), file_(file) {}
+
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) const {
+    const TensorInfo& tensor = *layout_.items()[chunk.first].tensor;
+    const auto size = static_cast<std::size_t>(chunk.size);
+    if (chunk.last == chunk.first + 1 && tensor.is_contiguous()) {
+      return tensor.bytes().subspan(static_cast<std::size_t>(chunk.from), size);
+    }
+    const auto room = scratch.room(size);
+    copy(chunk, room);
+    return room;
+  }
+  void store(const io::Chunk& chunk, std::span<const std::byte> bytes) const { file_.write_at(bytes, offset(chunk)); }
+
+ private:
+  const io::AtomicFile& file_;
+};
+
+inline std::vector<std::uint64_t> sizes_of(const Layout& layout) {
+  std::vector<std::uint64_t> sizes;
+  sizes.reserve(layout.items().size());
+  for (const auto& item : layout.items()) sizes.push_back(item.size);
+  return sizes;
+}
+
+inline std::vector<std::byte> write_to_memory(const Document& document, const WriteOptions& options) {
+  const Layout layout(document);
+  const auto sizes = sizes_of(layout);
+  std::vector<std::byte> image(static_cast<std::size_t>(layout.file_size()));
+  MemoryJob job(layout, sizes, image);
+  io::run_chunks(sizes, job, options.threads, options.progress);
+  const std::string header = job.header();
+  std::memcpy(image.data(), header.data(), header.size());
+  return image;
+}
+
+inline Layout layout_for(const Document& document, const std::filesystem::path& path) {
+  try {
+    return Layout(document);
+  } catch (const Error&) {
+    detail::rethrow_with_prefix(path.string() + ": ");
+  }
+}
+
+inline void write_to_file(const Document& document, const std::filesystem::path& path, const io::WriteMode& mode,
+                          const WriteOptions& options) {
+  const Layout layout = layout_for(document, path);
+  const auto sizes = sizes_of(layout);
+  io::AtomicFile file(path, mode);
+  file.reserve(layout.file_size());
+  FileJob job(layout, sizes, file);
+  io::run_chunks(sizes, job, options.threads, options.progress);
+  const std::string header = job.header();
+  file.write_at(std::as_bytes(std::span(header)), 0);
+  file.commit();
+}
+
+}  // namespace trainstate::format::safetensors

@@ -1,0 +1,52 @@
+// A file as memory: mapped, copy on write, for as long as anything points into it.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "trainstate/io/posix.hpp"
+#include "trainstate/tensor_info.hpp"
+
+namespace trainstate::io {
+
+/// Maps a regular file. Its pages are read when they are touched; writing to them changes the memory, never the file.
+/// The mapping lives as long as a copy of `storage()` does, also when the file is replaced or removed meanwhile (a file
+/// that another program truncates in place must not be touched any more, as with every mapping).
+class MappedFile {
+ public:
+  /// Throws IoError if the file cannot be opened or mapped, or is no regular file.
+  explicit MappedFile(const std::filesystem::path& path) {
+    struct stat status {};
+    // Before opening, since opening a device or a pipe may already do something.
+    if (posix().stat(path.c_str(), &status) != 0) throw_io_error(path, "cannot be opened", errno);
+    require_regular(path, status);
+    const Descriptor file(
+        retry_interrupted([&] { return posix().open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY, 0); }));
+    if (!file) throw_io_error(path, "cannot be opened", errno);
+    if (posix().fstat(file.get(), &status) != 0) throw_io_error(path, "cannot be examined", errno);
+    require_regular(path, status);
+
+    Storage storage;
+    storage.size = static_cast<std::size_t>(status.st_size);
+    if (storage.size != 0) {
+      // No swap is reserved: a checkpoint larger than memory can be mapped, and few of its pages are ever written.
+      void* const at =
+          posix().mmap(storage.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get());
+      if (at == MAP_FAILED) throw_io_error(path, "cannot be mapped", errno);
+      storage.data = static_cast<std::byte*>(at);
+      storage.owner = std::shared_ptr<const void>(
+          at, [size = storage.size](const void* mapped) { posix().munmap(const_cast<void*>(mapped), size); });
+    }
+    storage_ = std::make_shared<const Storage>(std::move(storage));
+  }
+
+  /// The whole file. No data pointer when the file is empty.
+  [[nodiscard]] const std::shared_ptr<const Storage>& storage() const noexcept { return storage_; }
+
+ private:
+  std::shared_ptr<const Storage> storage_;
+};
+
+}  // namespace trainstate::io

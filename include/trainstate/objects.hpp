@@ -1,0 +1,149 @@
+// Objects into state dicts and back: `state_dict` and `load_state_dict` for everything that the library can save.
+#pragma once
+
+#include <c10/util/Exception.h>
+
+#include <chrono>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "trainstate/adapter.hpp"
+#include "trainstate/codec/assemble.hpp"
+#include "trainstate/codec/shared_memory.hpp"
+#include "trainstate/options.hpp"
+#include "trainstate/report.hpp"
+#include "trainstate/state_dict.hpp"
+#include "trainstate/torch/module.hpp"
+#include "trainstate/torch/optimizer.hpp"
+#include "trainstate/torch/rng.hpp"
+#include "trainstate/torch/sampler.hpp"
+#include "trainstate/torch/scheduler.hpp"
+
+namespace trainstate {
+namespace detail {
+
+/// What is loaded: a tree, and what a file's manifest adds to it.
+struct Source {
+  StateDict tree;
+  StateDict components = {};
+  bool has_manifest = false;
+  std::vector<std::string> warnings = {};
+  std::unordered_map<std::string, c10::Device> devices = {};
+};
+
+/// What is saved: the tree, and what the manifest has to add.
+struct Saved {
+  StateDict tree;
+  StateDict components;
+};
+
+/// Runs `f`, with LibTorch's exceptions and texts without a place in them turned into this library's.
+template <class F>
+decltype(auto) at_the_border(const std::string& where, F&& f) {
+  const std::string prefix = where.empty() ? "" : where + ": ";
+  try {
+    return f();
+  } catch (const Error&) {
+    if (prefix.empty()) throw;
+    rethrow_with_prefix(prefix);
+  } catch (const c10::Error& e) {
+    throw Error(prefix + "LibTorch: " + e.what_without_backtrace());
+  }
+}
+
+/// A root that is no dict is one entry with the key "".
+inline StateDict as_root(Value value) {
+  if (auto* dict = value.get_if<StateDict>()) return std::move(*dict);
+  StateDict root;
+  root[""] = std::move(value);
+  return root;
+}
+
+template <class T>
+Value root_value(const T& live, StateDict tree) {
+  if (tree.size() == 1 && tree.find_key("")) {
+    SaveContext unused;
+    if (!Codec<T>::save(live, unused).template is<StateDict>()) return std::move(tree.at_key(""));
+  }
+  return tree;
+}
+
+template <class T>
+Saved save_object(const T& x) {
+  NamesContext names;
+  collect_names<std::remove_cv_t<T>>(x, names);
+  SaveContext context{std::move(names.names)};
+  StateDict tree = as_root(Codec<T>::save(x, context));
+  return {std::move(tree), std::move(context.components)};
+}
+
+/// The text of a MismatchError: every difference.
+inline std::string mismatch_text(const std::string& where, const Report& report) {
+  std::ostringstream text;
+  const auto n = report.missing_keys.size() + report.unexpected_keys.size() + report.mismatched.size();
+  text << where << (where.empty() ? "" : ": ") << "does not fit the live objects, in " << n
+       << (n == 1 ? " place" : " places");
+  for (const auto& key : report.missing_keys) text << "\n  missing " << key;
+  for (const auto& key : report.unexpected_keys) text << "\n  unexpected " << key;
+  for (const auto& m : report.mismatched)
+    text << "\n  " << m.path << ": expected " << m.expected << ", found " << m.found;
+  return text.str();
+}
+
+/// Migrates, plans and, if `apply`, applies. With `apply`, throws MismatchError before anything live has changed if
+/// something was found that the options do not allow.
+template <class T>
+Report load_object(T& live, Source source, const LoadOptions& options, const std::string& where, bool apply) {
+  const auto start = std::chrono::steady_clock::now();
+  Report report;
+  const bool accepted = at_the_border(where, [&] {
+    NamesContext names;
+    collect_names<T>(live, names);
+    Plan plan;
+    LoadContext context(options, names.names, report, plan);
+    context.devices = std::move(source.devices);
+    context.has_manifest = source.has_manifest;
+    report.warnings = std::move(source.warnings);
+    Value root = root_value(live, std::move(source.tree));
+    assemble(root, source.components);
+    migrate_value<T>(&live, root, context);
+    Codec<T>::plan(live, root, context);
+    if (context.acceptable()) check_shared_memory(context);
+    if (apply && context.acceptable()) plan.apply();
+    return context.acceptable();
+  });
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (apply && !accepted) {
+    const std::string text = mismatch_text(where, report);
+    throw MismatchError(text, std::move(report));
+  }
+  return report;
+}
+
+template <class T>
+constexpr void assert_loadable() {
+  static_assert(!std::is_const_v<T>, "trainstate: a const object can be saved but not loaded; pass a mutable one");
+}
+
+}  // namespace detail
+
+/// The state of `x` as a tree. Tensors alias the live ones, as in Python; `clone()` is a snapshot. A value that is no
+/// dict (a number, a list) is the one entry with the key "". Throws Error where something cannot be stored.
+template <class T>
+StateDict state_dict(const T& x) {
+  return detail::at_the_border("", [&] { return detail::save_object(x).tree; });
+}
+
+/// Loads a tree into `x`, in place. Throws MismatchError with every difference, or VersionError, and then nothing has
+/// changed. What Python's trees have no place for (a module's hyperparameters, the names of an optimizer's parameters)
+/// is not in a tree either: hyperparameters are kept, optimizers are matched by position.
+template <class T>
+Report load_state_dict(T& x, const StateDict& d, const LoadOptions& options = {}) {
+  detail::assert_loadable<T>();
+  return detail::load_object(x, detail::Source{d}, options, "", true);
+}
+
+}  // namespace trainstate

@@ -1,0 +1,62 @@
+// What a caller may ask of a save, a load and a read.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trainstate {
+
+/// Called on the calling thread with the bytes done and the total. If it throws, the call is cancelled, nothing has
+/// changed, and the exception passes through.
+using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
+
+/// The containers that trainstate writes and reads.
+enum class Format {
+  safetensors,  ///< `.safetensors`, the default
+  pt            ///< `.pt` and `.pth`, PyTorch's zip of a pickle
+};
+
+/// Which of two differing hyperparameters holds after a load.
+enum class HyperPolicy {
+  file,  ///< the file's; the default for schedulers, optimizers and extras
+  code,  ///< the live one
+  match  ///< neither: a difference is a mismatch; the default for modules
+};
+
+/// How to load. Whatever is found is in the Report; what is not allowed here becomes a MismatchError.
+struct LoadOptions {
+  bool allow_missing = false;                              ///< live values that the file lacks keep their value
+  bool allow_unexpected = false;                           ///< what the file has beyond the live objects is passed over
+  std::optional<HyperPolicy> hyper = std::nullopt;         ///< for every component; default: by kind, see HyperPolicy
+  std::vector<std::string> only = {};                      ///< if not empty: just these parts of the checkpoint
+  std::vector<std::string> except = {};                    ///< not these parts
+  std::optional<c10::Device> map_location = std::nullopt;  ///< where newly built tensors go; live ones stay
+  bool verify = true;                                      ///< check the checksum of every tensor first
+  unsigned threads = 0;                                    ///< 0: as many as the machine has cores
+  Progress progress = {};
+};
+
+/// How to save.
+struct SaveOptions {
+  std::optional<Format> format = std::nullopt;  ///< default: by the file name's extension, safetensors in memory
+  bool sync = true;                             ///< fsync of file and folder before returning
+  bool overwrite = true;                        ///< false: an existing file is an IoError (EEXIST)
+  unsigned threads = 0;                         ///< 0: as many as the machine has cores
+  Progress progress = {};
+  std::map<std::string, std::string> metadata = {};  ///< kept beside the tree; `format` and `trainstate…` are taken
+};
+
+/// How to read a file without any type.
+struct ReadOptions {
+  std::optional<c10::Device> map_location = std::nullopt;  ///< default: CPU, mapped
+  bool verify = false;  ///< also check every tensor's bytes; the structure is always checked
+  Progress progress = {};
+};
+
+}  // namespace trainstate

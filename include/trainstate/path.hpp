@@ -1,0 +1,80 @@
+// Keys of a state dict, and the paths that join them with `/`.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace trainstate {
+
+/// A key of a state dict: an integer or a string, as in Python.
+using Key = std::variant<std::int64_t, std::string>;
+
+namespace detail {
+
+/// `/` and `~` inside a key are written `~1` and `~0` in a path (as in RFC 6901, JSON Pointer).
+inline void append_escaped(std::string& path, std::string_view key) {
+  for (const char c : key) {
+    if (c == '~') {
+      path += "~0";
+    } else if (c == '/') {
+      path += "~1";
+    } else {
+      path += c;
+    }
+  }
+}
+
+inline std::string unescaped(std::string_view segment) {
+  std::string key;
+  key.reserve(segment.size());
+  for (std::size_t i = 0; i < segment.size(); ++i) {
+    const bool escape = segment[i] == '~' && i + 1 < segment.size() && (segment[i + 1] == '0' || segment[i + 1] == '1');
+    key += !escape ? segment[i] : segment[++i] == '0' ? '~' : '/';
+  }
+  return key;
+}
+
+/// The integer that a path segment of digits means, in its one canonical spelling; nothing for any other segment.
+inline std::optional<std::int64_t> integer_of(std::string_view segment) {
+  const std::string_view digits = segment.substr(segment.starts_with('-') ? 1 : 0);
+  if (digits.empty() || (digits.size() > 1 && digits[0] == '0') || segment == "-0") return std::nullopt;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(segment.data(), segment.data() + segment.size(), value);
+  if (error != std::errc{} || end != segment.data() + segment.size()) return std::nullopt;
+  return value;
+}
+
+/// The first segment of a path (still escaped) and the rest; no rest at the last segment.
+inline std::pair<std::string_view, std::optional<std::string_view>> split_first(std::string_view path) {
+  const auto slash = path.find('/');
+  if (slash == std::string_view::npos) return {path, std::nullopt};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+/// Everything before the last segment (nothing for a path of one segment) and the last segment, still escaped.
+inline std::pair<std::optional<std::string_view>, std::string_view> split_last(std::string_view path) {
+  const auto slash = path.rfind('/');
+  if (slash == std::string_view::npos) return {std::nullopt, path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+inline std::string to_string(const Key& key) {
+  return key.index() == 0 ? std::to_string(std::get<0>(key)) : std::get<1>(key);
+}
+
+/// `path` with one more key. The empty path is the root, so `join("", "lr")` is `lr`.
+inline std::string join(std::string_view path, const Key& key) {
+  std::string joined(path);
+  if (!joined.empty()) joined += '/';
+  append_escaped(joined, to_string(key));
+  return joined;
+}
+
+}  // namespace detail
+}  // namespace trainstate
