@@ -24,7 +24,7 @@ struct Room {
 
 const std::vector<Room>& rooms() {
   static const std::vector<Room> all{
-      {"base", "(error|report|path|fixed_string|tensor_info)\\.hpp", {}, false},
+      {"base", "(error|report|path|fixed_string|tensor_info|version)\\.hpp", {}, false},
       {"io", "io/.*", {"base"}, false},
       {"tree", "(basic_value|basic_state_dict|state_dict_text)\\.hpp", {"base"}, false},
       {"component", "(component|schema)\\.hpp|component/.*", {"base"}, false},
@@ -34,18 +34,23 @@ const std::vector<Room>& rooms() {
       {"codec", "codec/.*|migrate\\.hpp", {"base", "tree", "component", "compat", "state_dict"}, true},
       {"torch", "torch/.*", {"base", "tree", "component", "compat", "state_dict", "codec"}, true},
       {"adapter", "adapter\\.hpp", {"base", "tree", "component", "compat", "state_dict", "codec", "torch"}, true},
+      {"objects",
+       "objects\\.hpp",
+       {"base", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
+       true},
       {"checkpoint",
-       "checkpoint\\.hpp|checkpoint/.*",
-       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter"},
+       "(checkpoint|checkpoint_parts|files|upgrade)\\.hpp",
+       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects"},
        true},
       {"upper",
        "(manager|registry)\\.hpp|(manager|registry|export)/.*",
-       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "checkpoint"},
+       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects",
+        "checkpoint"},
        true},
       {"everything",
        "trainstate\\.hpp",
-       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "checkpoint",
-        "upper"},
+       {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects",
+        "checkpoint", "upper"},
        true},
   };
   return all;

@@ -36,7 +36,8 @@ template <class T>
 Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& options, bool apply) {
   const std::string where = path.string();
   auto source = at_the_border("", [&] {
-    return source_of(read_document(io::MappedFile(path).storage(), where, options.verify, options.threads, options.progress));
+    return source_of(
+        read_document(io::MappedFile(path).storage(), where, options.verify, options.threads, options.progress));
   });
   return load_object(x, std::move(source), options, where, apply);
 }

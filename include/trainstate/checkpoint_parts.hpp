@@ -187,9 +187,10 @@ struct CheckpointMaker {
 /// come first: they are those of the checkpoint as a whole, its hooks see all parts.
 template <class... Arguments>
 constexpr auto checkpoint(Arguments&&... arguments) {
-  static_assert((detail::is_checkpoint_argument<std::remove_cvref_t<Arguments>> && ...),
-                "trainstate: checkpoint() takes parts, \"name\"_key = object (with using namespace ts::literals), after "
-                "ts::version<N> and ts::migrate<K>(hook) if there are any");
+  static_assert(
+      (detail::is_checkpoint_argument<std::remove_cvref_t<Arguments>> && ...),
+      "trainstate: checkpoint() takes parts, \"name\"_key = object (with using namespace ts::literals), after "
+      "ts::version<N> and ts::migrate<K>(hook) if there are any");
   return detail::CheckpointMaker<1>{}(std::forward<Arguments>(arguments)...);
 }
 
@@ -217,11 +218,9 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
     auto* dict = value.get_if<StateDict>();
     if (!dict) return;
     if (!context.has_manifest) split_flat(*dict);
-    int version = 1;
-    if (const Value* manifest = dict->find_key(manifest_key)) {
-      version = version_in(manifest->as<StateDict>(), context, T::name);
-      dict->erase_key(manifest_key);
-    }
+    context.note_component(T::name, V, "checkpoint");
+    const bool today = (dict->find_key(std::string(Parts::name())) && ...);
+    const int version = take_version(*dict, today, T::name, V, context);
     static const boost::hana::tuple<> none;
     if (live) {
       run_migrations<T>(live->migrations(), T::name, version, V, *dict, context);

@@ -85,6 +85,7 @@ inline format::Document document_of(const Saved& saved, const SaveOptions& optio
   manifest["compiler"] = compiler_text();
   manifest["components"] = saved.components;
   manifest["ties"] = std::move(ties);
+  if (!saved.upgrades.empty()) manifest["upgrades"] = saved.upgrades;
   document.manifest = to_info(manifest);
   return document;
 }
@@ -142,8 +143,8 @@ inline Source source_of(const format::Document& document) {
   find_devices(document.tree, "", source);
   if (document.manifest) {
     source.has_manifest = true;
-    const auto manifest = to_torch(*document.manifest, mapped);
-    source.components = dict_in(manifest, "components");
+    source.manifest = to_torch(*document.manifest, mapped);
+    source.components = dict_in(source.manifest, "components");
   }
   return source;
 }
@@ -153,7 +154,7 @@ inline Source source_of(const format::Document& document) {
 /// Writes a tree to a file, atomically and durably (see `save`). Throws IoError, or Error for what cannot be stored.
 inline void write(const StateDict& tree, const std::filesystem::path& path, const SaveOptions& options = {}) {
   detail::at_the_border(path.string(), [&] {
-    detail::write_document(detail::document_of(detail::Saved{tree, {}}, options), path, options);
+    detail::write_document(detail::document_of(detail::Saved{.tree = tree}, options), path, options);
   });
 }
 
@@ -162,7 +163,8 @@ inline void write(const StateDict& tree, const std::filesystem::path& path, cons
 inline StateDict read(const std::filesystem::path& path, const ReadOptions& options = {}) {
   const std::string where = path.string();
   return detail::at_the_border("", [&] {
-    const auto document = detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
+    const auto document =
+        detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
     return detail::to_torch(document.tree, [&](at::Tensor tensor, const TensorInfo&) {
       return options.map_location ? tensor.to(*options.map_location) : tensor;
     });

@@ -28,8 +28,10 @@ namespace detail {
 /// What is loaded: a tree, and what a file's manifest adds to it.
 struct Source {
   StateDict tree;
+  StateDict manifest = {};
   StateDict components = {};
   bool has_manifest = false;
+  bool in_memory = false;
   std::vector<std::string> warnings = {};
   std::unordered_map<std::string, c10::Device> devices = {};
 };
@@ -37,7 +39,8 @@ struct Source {
 /// What is saved: the tree, and what the manifest has to add.
 struct Saved {
   StateDict tree;
-  StateDict components;
+  StateDict components = {};
+  List upgrades = {};  ///< what `upgrade` did to this state before
 };
 
 /// Runs `f`, with LibTorch's exceptions and texts without a place in them turned into this library's.
@@ -77,7 +80,7 @@ Saved save_object(const T& x) {
   collect_names<std::remove_cv_t<T>>(x, names);
   SaveContext context{std::move(names.names)};
   StateDict tree = as_root(Codec<T>::save(x, context));
-  return {std::move(tree), std::move(context.components)};
+  return {.tree = std::move(tree), .components = std::move(context.components)};
 }
 
 /// The text of a MismatchError: every difference.
@@ -106,6 +109,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     LoadContext context(options, names.names, report, plan);
     context.devices = std::move(source.devices);
     context.has_manifest = source.has_manifest;
+    context.in_memory = source.in_memory;
     report.warnings = std::move(source.warnings);
     Value root = root_value(live, std::move(source.tree));
     assemble(root, source.components);
@@ -143,7 +147,7 @@ StateDict state_dict(const T& x) {
 template <class T>
 Report load_state_dict(T& x, const StateDict& d, const LoadOptions& options = {}) {
   detail::assert_loadable<T>();
-  return detail::load_object(x, detail::Source{d}, options, "", true);
+  return detail::load_object(x, detail::Source{.tree = d, .in_memory = true}, options, "", true);
 }
 
 }  // namespace trainstate

@@ -48,7 +48,7 @@ inline std::ostream& operator<<(std::ostream& os, const Report& report) {
     os << "hyper       " << h.path << ": live " << h.live << ", file " << h.file << '\n';
   }
   for (const auto& m : report.migrated) {
-    os << "migrated    " << m.path << ": version " << m.from << " -> " << m.to << '\n';
+    os << "migrated    " << (m.path.empty() ? "the whole" : m.path) << ": version " << m.from << " -> " << m.to << '\n';
   }
   for (const auto& warning : report.warnings) os << "warning     " << warning << '\n';
   return os << report.bytes << " bytes of tensors in " << report.seconds << " s\n";

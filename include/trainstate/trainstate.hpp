@@ -15,4 +15,5 @@
 #include "trainstate/torch/rng.hpp"
 #include "trainstate/torch/sampler.hpp"
 #include "trainstate/torch/scheduler.hpp"
+#include "trainstate/upgrade.hpp"
 #include "trainstate/version.hpp"

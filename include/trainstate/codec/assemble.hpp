@@ -30,6 +30,12 @@ inline StateDict dict_in(const StateDict& record, const Key& key) {
   return dict ? *dict : StateDict();
 }
 
+inline List list_in(const StateDict& record, const Key& key) {
+  const Value* value = record.find_key(key);
+  const auto* list = value ? value->get_if<List>() : nullptr;
+  return list ? *list : List();
+}
+
 /// The dotted name of a submodule relative to the module that holds its tensors, and that module's path. The longest
 /// path that the manifest calls a module is the one.
 inline std::pair<std::string, std::string> owner_of(const std::string& path, const StateDict& components) {
@@ -65,12 +71,6 @@ inline void assemble(Value& root, const StateDict& components) {
     if (!module || !module->is<StateDict>()) return;
     module->as<StateDict>()[name + '.' + std::get<std::string>(manifest_key)] = record;
   });
-  for (const std::string_view kind : {"flat", "checkpoint", "optimizer"}) {
-    each(kind, [&](const std::string& path, const StateDict& record) {
-      Value* value = at_manifest_path(root, path);
-      if (value && value->is<StateDict>()) value->as<StateDict>()[manifest_key] = record;
-    });
-  }
   each("module", [&](const std::string& path, const StateDict& manifest) {
     Value* module = at_manifest_path(root, path);
     if (!module || !module->is<StateDict>()) return;
@@ -83,6 +83,12 @@ inline void assemble(Value& root, const StateDict& components) {
     record["state"] = std::move(state);
     *module = std::move(record);
   });
+  for (const std::string_view kind : {"flat", "checkpoint", "optimizer"}) {
+    each(kind, [&](const std::string& path, const StateDict& record) {
+      Value* value = at_manifest_path(root, path);
+      if (value && value->is<StateDict>()) value->as<StateDict>()[manifest_key] = record;
+    });
+  }
 }
 
 }  // namespace trainstate::detail

@@ -44,6 +44,19 @@ constexpr Layout layout_of() {
   }
 }
 
+/// The version of a record that has no place for one: the manifest's, which is taken out of the record; 1 for a file
+/// without a manifest. A tree that was never in a file is today's if its keys are.
+inline int take_version(StateDict& record, bool keys_are_todays, std::string_view name, int today,
+                        const LoadContext& context) {
+  if (const Value* manifest = record.find_key(manifest_key)) {
+    const auto* entries = manifest->get_if<StateDict>();
+    const int version = entries ? version_in(*entries, context, name) : 1;
+    record.erase_key(manifest_key);
+    return version;
+  }
+  return context.in_memory && keys_are_todays ? today : 1;
+}
+
 constexpr std::string_view section(Role role) { return role == Role::hyper ? "params" : "state"; }
 
 /// Whether a live value and a file's value mean the same, where the types alone cannot tell (an int for a double).
@@ -140,16 +153,15 @@ struct ComponentCodec {
   static void migrate(const T* live, Value& value, LoadContext& context) {
     auto* record = value.get_if<StateDict>();
     if (!record) return;
+    context.note_component(component_name<T>, component_version<T>, kind);
     if constexpr (layout == Layout::record) {
       const int version = version_in(*record, context, component_name<T>);
       run_migrations<T>(version, *record, context);
       (*record)["version"] = component_version<T>;
     } else {
-      int version = 1;
-      if (const Value* manifest = record->find_key(manifest_key)) {
-        version = version_in(manifest->as<StateDict>(), context, component_name<T>);
-        record->erase_key(manifest_key);
-      }
+      const bool today = boost::hana::unpack(
+          fields<T>, [&]<class... F>(F...) { return (record->find_key(std::string(F::name())) && ...); });
+      const int version = take_version(*record, today, component_name<T>, component_version<T>, context);
       run_migrations<T>(version, *record, context);
     }
     boost::hana::for_each(fields<T>, [&]<class F>(F) {

@@ -5,6 +5,7 @@
 #include <c10/core/Device.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -97,10 +98,31 @@ class LoadContext {
   }
   void warn(const std::string& text) { report.warnings.push_back(path.empty() ? text : path + ": " + text); }
 
+  /// Notes the component at the current path as being at today's version.
+  void note_component(std::string_view name, int version, std::string_view kind) {
+    if (!components_today) return;
+    (*components_today)[path] = StateDict{{"name", Value(name)}, {"version", Value(version)}, {"kind", Value(kind)}};
+  }
+
   /// Where the tensor at the current path was when it was saved, if this machine has that device; else the CPU.
   [[nodiscard]] c10::Device recorded_device() const {
     const auto at = devices.find(path);
     return at == devices.end() ? c10::Device(c10::kCPU) : at->second;
+  }
+
+  /// Today's name of an optimizer's parameter, which is relative to the one module that the optimizer serves, or begins
+  /// with its path where it serves several.
+  [[nodiscard]] std::string renamed_parameter(const std::string& name) const {
+    for (const auto& [was, now] : renamed) {
+      const auto slash = was.rfind('/');
+      if (was.compare(slash + 1, std::string::npos, name) == 0) return now.substr(now.rfind('/') + 1);
+      const auto dotted = [](std::string text) {
+        std::replace(text.begin(), text.end(), '/', '.');
+        return text;
+      };
+      if (dotted(was) == name) return dotted(now);
+    }
+    return name;
   }
 
   /// Whether the caller asked for this part of the checkpoint. Only parts of the outermost one can be chosen.
@@ -146,10 +168,13 @@ class LoadContext {
   Plan* plan;
   std::string path;
   bool has_manifest = false;  ///< false: the tree is from Python, or was never in a file
+  bool in_memory = false;     ///< the tree was never in a file
+  /// Today's manifest, filled in by the migrations of each component; null unless a file is being upgraded.
+  StateDict* components_today = nullptr;
   /// The devices of the file's tensors that are not on the CPU but present here, by path.
   std::unordered_map<std::string, c10::Device> devices;
   /// How parameters were renamed by migrations: `module/old` -> `module/new`.
-  std::unordered_map<std::string, std::string> renamed;
+  std::map<std::string, std::string> renamed;
 
  private:
   static void note(std::vector<std::string>& keys, std::string key) { keys.push_back(std::move(key)); }

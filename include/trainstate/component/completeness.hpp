@@ -1,133 +1,89 @@
-// Was a member of an aggregate forgotten? Found out by initialising the aggregate, in an unevaluated context, with exactly
+// Was a member of an aggregate forgotten? Found out by initialising the aggregate, in an unevaluated context, with just
 // what its description lists.
 //
-// The members listed are put in the order in which they lie in memory, and each is given a prvalue of its very type: no
-// constructor is looked at, so the type may be immovable, without a default, or greedy about what it converts from. If
-// they fill the aggregate and leave room for nothing more, no member was forgotten. Two kinds of elements are listed
-// nowhere and are recognised by probes: bases, and references, to which nothing can point.
+// The members listed, as they lie in memory, are each given a prvalue of their very type: no constructor is looked at, so
+// the type may be immovable, without a default, or greedy about what converts to it. If they fill the aggregate and leave
+// room for nothing more, no member was forgotten. Two kinds of elements are listed nowhere, and probes stand for them:
+// bases, and references, to which no pointer to member can point.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <boost/hana/any_of.hpp>
-#include <boost/hana/flatten.hpp>
+#include <boost/hana/at.hpp>
 #include <boost/hana/tuple.hpp>
+#include <boost/hana/type.hpp>
 #include <boost/hana/unpack.hpp>
 #include <cstddef>
-#include <memory>
-#include <trainstate/component/concept.hpp>
 #include <trainstate/component/field.hpp>
+#include <trainstate/component/listed_members.hpp>
 #include <type_traits>
 #include <utility>
 
 namespace trainstate::detail {
-
-template <class T>
-union Site {
-  char nothing;
-  T object;
-
-  Site() : nothing{} {}
-  ~Site() {}
-};
-
-/// Where a T might stand, so that its members have addresses to compare. Never read or written.
-template <class T>
-inline Site<T> site;
-
-/// An order of addresses that holds at compile time. The standard makes it unspecified across types, g++ computes it
-/// nevertheless, and clang does so once __builtin_constant_p asks it to fold what it can.
-inline constexpr auto lies_before = [](const volatile void* a, const volatile void* b) {
-#ifdef __clang__
-  return __builtin_constant_p(true) ? (const volatile char*)a < (const volatile char*)b : false;
-#else
-  return a < b;
-#endif
-};
-
-template <class T, std::size_t I, class Argument>
-constexpr auto members_in(const Argument&) {
-  return boost::hana::tuple<>{};
-}
-template <class T, std::size_t I, Role R, std::size_t N, class Pointer>
-constexpr auto members_in(const Declared<R, N, Pointer>&) {
-  return boost::hana::tuple<Field<T, I>>{};
-}
-template <class T, std::size_t I, class... Pointers>
-constexpr auto members_in(const Transient<Pointers...>& transient) {
-  return detail::transients_in<T, I>(transient);
-}
-
-/// What T lists by itself: fields and transient members, without those of a ts::base.
-template <class T>
-constexpr auto find_listed_members() {
-  return []<std::size_t... I>(std::index_sequence<I...>) {
-    return boost::hana::flatten(boost::hana::make_tuple(detail::members_in<T, I>(argument<T, I>)...));
-  }(argument_indices<T>{});
-}
-
-template <class T>
-inline constexpr auto listed_members = detail::find_listed_members<T>();
-
-template <class... E>
-struct Types {};
 
 template <class... A, class... B>
 constexpr Types<A..., B...> operator+(Types<A...>, Types<B...>) {
   return {};
 }
 
-/// The types of these members, all of one class, as they lie in memory.
-template <class... Members>
-constexpr auto types_in_memory_order(boost::hana::tuple<Members...>) {
-  constexpr auto order = [] {
-    std::array<const volatile void*, sizeof...(Members)> places{
-        std::addressof(site<typename Members::owner_type>.object.*Members::pointer)...};
-    std::array<std::size_t, sizeof...(Members)> indices{};
-    for (std::size_t i = 0; i != indices.size(); ++i) indices[i] = i;
-    std::sort(indices.begin(), indices.end(),
-              [&](std::size_t a, std::size_t b) { return lies_before(places[a], places[b]); });
-    return indices;
-  }();
-  return [&]<std::size_t... I>(std::index_sequence<I...>) {
-    constexpr boost::hana::tuple<Members...> members;
-    return Types<typename std::remove_cvref_t<decltype(boost::hana::at_c<order[I]>(members))>::value_type...>{};
-  }(std::index_sequence_for<Members...>{});
+template <class E, std::size_t N>
+constexpr auto repeat() {
+  return []<std::size_t... I>(std::index_sequence<I...>) {
+    return Types<std::enable_if_t<I != N, E>...>{};
+  }(std::make_index_sequence<N>{});
 }
 
-/// Of the members that T lists, those of class Owner: T itself or a base.
-template <class T, class Owner>
-constexpr auto listed_types() {
-  return boost::hana::unpack(listed_members<T>, []<class... Members>(Members...) {
-    constexpr auto own = []<class Member>(Member member) {
-      if constexpr (std::is_same_v<typename Member::owner_type, Owner>) {
-        return boost::hana::make_tuple(member);
-      } else {
-        return boost::hana::tuple<>{};
-      }
-    };
-    return detail::types_in_memory_order(boost::hana::flatten(boost::hana::make_tuple(own(Members{})...)));
-  });
+template <class E, class... All>
+constexpr std::size_t index_of() {
+  constexpr std::array same{std::is_same_v<E, All>...};
+  return static_cast<std::size_t>(std::find(same.begin(), same.end(), true) - same.begin());
 }
 
-// ---- initialisers -------------------------------------------------------------------------------------------------------
+// What stands for one element --------------------------------------------------------------------------------------------
 
-/// A prvalue of type E, for unevaluated contexts.
+/// A prvalue of type E.
 template <class E>
 E make();
 
-/// Becomes anything.
-struct AnyProbe {
+/// Stands for `{}`, where arrays are too long to give each of their elements a prvalue.
+struct Braces {};
+
+template <class Member>
+constexpr auto initialisers_of() {
+  using Element = std::remove_cv_t<std::remove_all_extents_t<Member>>;
+  constexpr std::size_t elements = sizeof(Member) / sizeof(Element);
+  if constexpr (elements > 256) {
+    return Types<Braces>{};
+  } else {
+    return detail::repeat<Element, elements>();
+  }
+}
+
+/// Not copyable, lest std::any and its like take a probe for a value.
+struct Probe {
+  Probe() = default;
+  Probe(Probe&&) = delete;
+};
+
+/// Becomes nothing: what takes it takes anything, so that no probe tells what it is.
+struct InertProbe : Probe {};
+
+/// Becomes any value.
+struct AnyProbe : Probe {
   template <class E>
   operator E() const;
 };
 
-/// Binds to any reference. A value could be made in two ways, so none is.
-struct ReferenceProbe {
+/// Binds to any reference. A value could be made in more than one way, so it is not made at all.
+struct ReferenceProbe : Probe {
   template <class E>
   operator E&() const;
   template <class E>
   operator E() const;
+#ifndef __clang__  // g++ needs it to bind an rvalue reference, for which clang finds it ambiguous with the one above
+  template <class E>
+  operator E&&() const;
+#endif
 };
 
 template <class T, class Owner, class B>
@@ -135,128 +91,195 @@ constexpr bool accounts_for_base();
 
 /// Becomes a base of Owner, provided that T accounts for what is in it.
 template <class T, class Owner>
-struct BaseProbe {
+struct BaseProbe : Probe {
   template <class B>
-  requires(detail::accounts_for_base<T, Owner, B>()) operator B() const;
+  requires(detail::accounts_for_base<T, Owner, B>())
+  operator B() const;
 };
 
-/// Stands for `{}` in a list of initialisers.
-struct Braces {};
+template <std::size_t I, class E>
+struct Conversion {
+  operator E() &&;
+};
+template <std::size_t I>
+struct Conversion<I, void> {};
 
-/// How one member is initialised. An array takes a prvalue for each of its elements, or `{}` where they are many.
-template <class M>
-constexpr auto initialisers_of() {
-  using Element = std::remove_cv_t<std::remove_all_extents_t<M>>;
-  constexpr std::size_t elements = sizeof(M) / sizeof(Element);
-  if constexpr (elements > 256) {
-    return Types<Braces>{};
-  } else {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return Types<std::enable_if_t<I != elements, Element>...>{};
-    }(std::make_index_sequence<elements>{});
-  }
-}
+template <class Indices, class... Listed>
+struct Conversions;
+template <std::size_t... I, class... Listed>
+struct Conversions<std::index_sequence<I...>, Listed...>
+    : Conversion<I, std::conditional_t<detail::index_of<Listed, Listed...>() == I, Listed, void>>... {};
 
-/// Runs of initialisers, the last run first, with a `{}` between each two of them.
+/// Becomes a value of a listed type, else binds to a reference: enough to tell how many elements there are. The former is
+/// no template, so that it beats the converting constructors of std::optional and its like.
+template <class... Listed>
+struct GuideProbe : Probe, Conversions<std::index_sequence_for<Listed...>, Listed...> {
+  template <class E>
+  operator E&() const&;
+  template <class E>
+  operator E&&() const&;
+};
+
+// Whether a T can be made as T{...} --------------------------------------------------------------------------------------
+
+/// Runs of initialisers, the last run first, with `{}` between each two.
 template <class... Runs>
 struct Reversed {};
 
-template <class... A, class... Runs, class E>
-requires(!std::is_same_v<E, Braces>) constexpr Reversed<Types<A..., E>, Runs...> operator<<(Reversed<Types<A...>, Runs...>, Types<E>) {
-  return {};
-}
 template <class... Runs>
 constexpr Reversed<Types<>, Runs...> operator<<(Reversed<Runs...>, Types<Braces>) {
   return {};
 }
+template <class... A, class... Runs, class E>
+requires(!std::is_same_v<E, Braces>)
+constexpr Reversed<Types<A..., E>, Runs...> operator<<(Reversed<Types<A...>, Runs...>, Types<E>) {
+  return {};
+}
 
-template <class T, class... A>
-constexpr bool initialises(Reversed<Types<A...>>) {
-  return requires { T{make<A>()...}; };
+template <class T, class... Runs>
+constexpr bool initialised_by(Reversed<Runs...>) {
+  return false;  // more long arrays than anybody has
 }
 template <class T, class... A, class... B>
-constexpr bool initialises(Reversed<Types<B...>, Types<A...>>) {
+constexpr bool initialised_by(Reversed<Types<B...>, Types<A...>>) {
   return requires { T{make<A>()..., {}, make<B>()...}; };
 }
 template <class T, class... A, class... B, class... C>
-constexpr bool initialises(Reversed<Types<C...>, Types<B...>, Types<A...>>) {
+constexpr bool initialised_by(Reversed<Types<C...>, Types<B...>, Types<A...>>) {
   return requires { T{make<A>()..., {}, make<B>()..., {}, make<C>()...}; };
 }
 template <class T, class... A, class... B, class... C, class... D>
-constexpr bool initialises(Reversed<Types<D...>, Types<C...>, Types<B...>, Types<A...>>) {
+constexpr bool initialised_by(Reversed<Types<D...>, Types<C...>, Types<B...>, Types<A...>>) {
   return requires { T{make<A>()..., {}, make<B>()..., {}, make<C>()..., {}, make<D>()...}; };
 }
 template <class T, class... A, class... B, class... C, class... D, class... E>
-constexpr bool initialises(Reversed<Types<E...>, Types<D...>, Types<C...>, Types<B...>, Types<A...>>) {
+constexpr bool initialised_by(Reversed<Types<E...>, Types<D...>, Types<C...>, Types<B...>, Types<A...>>) {
   return requires { T{make<A>()..., {}, make<B>()..., {}, make<C>()..., {}, make<D>()..., {}, make<E>()...}; };
 }
-template <class T, class... Runs>
-constexpr bool initialises(Reversed<Runs...>) {
-  return false;
+
+template <class T, class... E>
+constexpr bool initialised_by(Types<E...>) {
+  if constexpr ((std::is_same_v<E, Braces> || ...)) {
+    return detail::initialised_by<T>((Reversed<Types<>>{} << ... << Types<E>{}));
+  } else {
+    return requires { T{make<E>()...}; };
+  }
 }
 
-/// Whether a T can be made as T{E...}.
-template <class T, class... E>
-inline constexpr bool initialised_by = detail::initialises<T>((Reversed<Types<>>{} << ... << Types<E>{}));
+template <class T, std::size_t At, class... E, std::size_t... I>
+constexpr bool takes_anything(Types<E...>, std::index_sequence<I...>) {
+  return detail::initialised_by<T>(Types<std::conditional_t<I == At, InertProbe, E>...>{});
+}
+
+/// Whether a probe among E... stands where anything might.
+template <class T, class... E, std::size_t... I>
+constexpr bool probes_in_vain(Types<E...> elements, std::index_sequence<I...> indices) {
+  return (... || (std::is_base_of_v<Probe, E> && detail::takes_anything<T, I>(elements, indices)));
+}
 
 /// Whether E... initialise every element of T and leave none over.
 template <class T, class... E>
-inline constexpr bool filled_by = [] {
-  if constexpr (!initialised_by<T, E...>) {
+constexpr bool filled_by(Types<E...> elements) {
+  if constexpr (!detail::initialised_by<T>(Types<E...>{}) || detail::initialised_by<T>(Types<E..., Braces>{})) {
     return false;
-  } else if constexpr (initialised_by<T, E..., Braces>) {
+  } else if constexpr (detail::initialised_by<T>(Types<E..., AnyProbe>{}) ||
+                       detail::initialised_by<T>(Types<E..., ReferenceProbe>{})) {
     return false;
+  } else if constexpr ((std::is_base_of_v<Probe, E> || ...)) {
+    return !detail::probes_in_vain<T>(elements, std::index_sequence_for<E...>{});
   } else {
-    return !initialised_by<T, E..., AnyProbe> && !initialised_by<T, E..., ReferenceProbe>;
-  }
-}();
-
-/// Whether T is filled once this many references are probed for among the initialisers, wherever they fit.
-template <class T, std::size_t References, class... Placed, class... Rest>
-constexpr bool is_filled(Types<Placed...>, Types<Rest...> rest) {
-  if constexpr (References == 0) {
-    return filled_by<T, Placed..., Rest...>;
-  } else if constexpr (detail::is_filled<T, References - 1>(Types<Placed..., ReferenceProbe>{}, Types<Rest...>{})) {
     return true;
-  } else if constexpr (sizeof...(Rest) != 0) {
-    return []<class Next, class... Others>(Types<Next, Others...>) {
-      return detail::is_filled<T, References>(Types<Placed..., Next>{}, Types<Others...>{});
-    }(rest);
-  } else {
-    return false;
   }
 }
 
-template <class E, std::size_t N>
-constexpr auto repeat() {
-  return []<std::size_t... I>(std::index_sequence<I...>) { return Types<std::enable_if_t<I != N, E>...>{}; }
-  (std::make_index_sequence<N>{});
+// Where the references are -----------------------------------------------------------------------------------------------
+
+/// For each element of an aggregate, whether it is a reference.
+template <bool... IsReference>
+struct Mask {};
+
+template <std::size_t At, bool... IsReference, class... Members>
+constexpr auto element_at(Mask<IsReference...>, Types<Members...>) {
+  constexpr std::array is_reference{IsReference...};
+  if constexpr (is_reference[At]) {
+    return Types<ReferenceProbe>{};
+  } else {
+    constexpr auto before = std::count(is_reference.begin(), is_reference.begin() + At, true);
+    return Types<typename std::remove_cvref_t<decltype(boost::hana::at_c<At - before>(
+        boost::hana::tuple_t<Members...>))>::type>{};
+  }
 }
 
-/// The most references to look for: none in what can be assigned; few among many members, since the places multiply.
-template <class T>
-constexpr std::size_t most_references(std::size_t members) {
-  if (std::is_copy_assignable_v<T> || std::is_move_assignable_v<T>) return 0;
-  return members <= 6 ? 6 : members <= 12 ? 3 : 2;
+/// Members, in order, with a probe wherever the mask says that a reference is.
+template <bool... IsReference, class Members>
+constexpr auto with_references(Mask<IsReference...> mask, Members members) {
+  return [=]<std::size_t... I>(std::index_sequence<I...>) {
+    return (Types<>{} + ... + detail::element_at<I>(mask, members));
+  }(std::make_index_sequence<sizeof...(IsReference)>{});
 }
 
-inline constexpr std::size_t most_bases = 4;
-
-/// Whether T is filled by these initialisers, after any number of bases and with any number of references.
-template <class T, class Base, class... Members>
-constexpr bool is_filled_somehow(Types<Members...> members) {
-  return []<std::size_t... N>(std::index_sequence<N...>, auto rest) {
-    constexpr std::size_t widths = most_bases + 1;
-    return (... || detail::is_filled<T, N / widths>(detail::repeat<Base, N % widths>(), rest));
-  }(std::make_index_sequence<(most_references<T>(sizeof...(Members)) + 1) * (most_bases + 1)>{}, members);
+template <std::size_t At, std::size_t... I>
+constexpr Mask<(I == At)...> only_at(std::index_sequence<I...>) {
+  return {};
 }
 
-/// Whether T's description accounts for every member of the aggregate Owner, T itself or a base of it.
+/// Tries one reference in every place.
+template <class T, class Bases, class... Members>
+constexpr bool filled_with_one_reference(Bases bases, Types<Members...> members) {
+  return [=]<std::size_t... I>(std::index_sequence<I...> places) {
+    return (... || detail::filled_by<T>(bases + detail::with_references(detail::only_at<I>(places), members)));
+  }(std::make_index_sequence<sizeof...(Members) + 1>{});
+}
+
+template <class T, class Bases, class Guide, std::size_t... I>
+constexpr auto find_references(std::index_sequence<I...>) {
+  return Mask<detail::initialised_by<T>(Bases{} + detail::repeat<Guide, I>() + Types<ReferenceProbe>{} +
+                                        detail::repeat<Guide, sizeof...(I) - I - 1>())...>{};
+}
+
+/// Lets guides stand for all elements, to see which of them are references.
+template <class T, std::size_t References, class Bases, class... Members>
+constexpr bool filled_with_references(Bases bases, Types<Members...> members) {
+  using Guide = GuideProbe<Members...>;
+  constexpr std::size_t elements = sizeof...(Members) + References;
+  if constexpr (!detail::initialised_by<T>(Bases{} + detail::repeat<Guide, elements>())) {
+    return false;
+  } else {
+    return [=]<bool... IsReference>(Mask<IsReference...> mask) {
+      if constexpr ((IsReference + ... + 0) == References) {
+        return detail::filled_by<T>(bases + detail::with_references(mask, members));
+      } else {
+        return false;
+      }
+    }(detail::find_references<T, Bases, Guide>(std::make_index_sequence<elements>{}));
+  }
+}
+
+/// Whether these bases and members fill T, with references anywhere between the members.
+template <class T, class Bases, class Members>
+constexpr bool filled_with_any_references(Bases bases, Members members) {
+  if constexpr (detail::filled_by<T>(Bases{} + Members{})) {
+    return true;
+  } else if constexpr (std::is_copy_assignable_v<T> || std::is_move_assignable_v<T>) {
+    return false;  // has no reference
+  } else if constexpr (detail::filled_with_one_reference<T>(Bases{}, Members{})) {
+    return true;
+  } else {
+    return []<std::size_t... More>(std::index_sequence<More...>, auto... parts) {
+      return (... || detail::filled_with_references<T, More + 2>(parts...));
+    }(std::make_index_sequence<7>{}, bases, members);
+  }
+}
+
+// The answer -------------------------------------------------------------------------------------------------------------
+
+/// Whether T's description accounts for every member of the aggregate Owner, which is T or a base of it.
 template <class T, class Owner>
 constexpr bool accounts_for_members() {
-  return []<class... M>(Types<M...>) {
-    return detail::is_filled_somehow<Owner, BaseProbe<T, Owner>>((Types<>{} + ... + detail::initialisers_of<M>()));
-  }(detail::listed_types<T, Owner>());
+  return []<class... Members, std::size_t... Bases>(Types<Members...>, std::index_sequence<Bases...>) {
+    constexpr auto members = (Types<>{} + ... + detail::initialisers_of<Members>());
+    return (... || detail::filled_with_any_references<Owner>(detail::repeat<BaseProbe<T, Owner>, Bases>(), members));
+  }(detail::listed_types<T, Owner>(), std::make_index_sequence<5>{});
 }
 
 template <class T, class Owner, class B>
@@ -274,7 +297,7 @@ constexpr bool accounts_for_base() {
   }
 }
 
-/// Whether no member of T was forgotten, as far as that can be counted: in an aggregate that does not say ts::unchecked.
+/// Whether no member of T was forgotten, as far as members can be counted: in an aggregate, unless it says ts::unchecked.
 template <class T>
 constexpr bool is_complete() {
   if constexpr (!std::is_aggregate_v<T> || has_argument<T, Unchecked>) {

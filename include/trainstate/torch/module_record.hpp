@@ -1,0 +1,148 @@
+// The record of a module while a file is loaded: `{"version", "params", "state"}`, where the state has the tensors and
+// what else the description calls state. In a file the tensors stand in the tree and the rest in the manifest.
+#pragma once
+
+#include <boost/hana/for_each.hpp>
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+#include "trainstate/codec/component.hpp"
+#include "trainstate/migrate.hpp"
+#include "trainstate/torch/module_tensors.hpp"
+
+namespace trainstate::detail {
+
+inline bool is_module_record(const StateDict& dict) {
+  const auto has = [&]<class A>(const char* key, std::type_identity<A>) {
+    const Value* value = dict.find_key(std::string(key));
+    return value && value->is<A>();
+  };
+  return dict.size() == 3 && has("version", std::type_identity<std::int64_t>()) &&
+         has("params", std::type_identity<StateDict>()) && has("state", std::type_identity<StateDict>());
+}
+
+/// The entries of `state` under `name.`, without that prefix.
+inline StateDict entries_below(const StateDict& state, const std::string& name) {
+  StateDict part;
+  for (const auto& [key, value] : state) {
+    const auto* text = std::get_if<std::string>(&key);
+    if (text && text->starts_with(name + '.')) part[text->substr(name.size() + 1)] = value;
+  }
+  return part;
+}
+
+/// Replaces the entries of `state` under `name.` by those of a submodule's record, in their place.
+inline void put_below(StateDict& state, const std::string& name, const StateDict& record) {
+  StateDict rebuilt;
+  rebuilt.reserve(state.size());
+  bool placed = false;
+  for (auto& [key, value] : state) {
+    const auto* text = std::get_if<std::string>(&key);
+    if (!text || !text->starts_with(name + '.')) {
+      rebuilt[key] = std::move(value);
+    } else if (!std::exchange(placed, true)) {
+      for (const auto& [k, v] : record.at_key("state").as<StateDict>()) rebuilt[name + '.' + to_string(k)] = v;
+    }
+  }
+  rebuilt[submodule_key(name)] = StateDict{{"params", record.at_key("params")}};
+  state = std::move(rebuilt);
+}
+
+/// The record of a submodule from its entries in the parent's state, with the manifest's part of it if it is there.
+inline Value submodule_record(StateDict entries) {
+  const Value* found = entries.find_key(manifest_key);
+  if (!found || !found->is<StateDict>()) return entries;
+  const StateDict manifest = found->as<StateDict>();
+  entries.erase_key(manifest_key);
+  const auto part = [&](const char* key) {
+    const Value* value = manifest.find_key(std::string(key));
+    return value && value->is<StateDict>() ? value->as<StateDict>() : StateDict();
+  };
+  for (const auto& [key, value] : part("state")) entries[key] = value;
+  StateDict record;
+  record["version"] = manifest.find_key("version") ? manifest.at_key("version") : Value(1);
+  record["params"] = part("params");
+  record["state"] = std::move(entries);
+  return record;
+}
+
+using NamesByTensor = std::unordered_map<const c10::TensorImpl*, std::string>;
+
+inline NamesByTensor names_by_tensor(const StateDict& record) {
+  NamesByTensor names;
+  const Value* state = record.find_key("state");
+  if (!state || !state->is<StateDict>()) return names;
+  for (const auto& [key, value] : state->as<StateDict>()) {
+    const auto* tensor = value.get_if<at::Tensor>();
+    if (tensor && tensor->defined()) names.emplace(tensor->unsafeGetTensorImpl(), to_string(key));
+  }
+  return names;
+}
+
+/// A file without a manifest counts as today's version when its keys are today's, else as version 1.
+template <ModuleClass T>
+int guess_version(const T* live, const StateDict& flat) {
+  bool todays = true;
+  if (live) {
+    for_each_tensor(*live, "",
+                    [&](const std::string& name, const at::Tensor&) { todays = todays && flat.find_key(name); });
+  }
+  if constexpr (Component<T>) return todays ? component_version<T> : 1;
+  return 1;
+}
+
+/// Makes `value` a record at today's version: from the flat dict of a file without a manifest, or from the record that
+/// `assemble` made. Runs the module's hooks, then those of the described submodules that it lists.
+template <ModuleClass T>
+void migrate_module(const T* live, Value& value, LoadContext& context, std::string_view kind) {
+  auto* dict = value.get_if<StateDict>();
+  if (!dict) return;
+  if (!is_module_record(*dict)) {
+    const int version = guess_version(live, *dict);
+    Value flat(std::move(*dict));
+    *dict = StateDict{{"version", Value(version)}, {"params", Value(StateDict())}};
+    (*dict)["state"] = std::move(flat);
+  }
+  const auto before = names_by_tensor(*dict);
+  if constexpr (Component<T>) {
+    context.note_component(component_name<T>, component_version<T>, kind);
+    run_migrations<T>(version_in(*dict, context, component_name<T>), *dict, context);
+    (*dict)["version"] = component_version<T>;
+    Value* state = dict->find("state");
+    if (state && state->is<StateDict>()) migrate_submodules(live, state->as<StateDict>(), context);
+  } else {
+    context.note_component(live ? live->name() : "module", 1, kind);
+  }
+  // A tensor that stands under another name now was renamed by the hooks, whichever way they did it.
+  for (const auto& [tensor, now] : names_by_tensor(*dict)) {
+    const auto was = before.find(tensor);
+    if (was != before.end() && was->second != now)
+      context.renamed[context.path + '/' + was->second] = context.path + '/' + now;
+  }
+}
+
+template <ModuleClass T>
+void migrate_submodules(const T* live, StateDict& state, LoadContext& context) {
+  if (!live) return;
+  boost::hana::for_each(fields<T>, [&]<class F>(F) {
+    using M = FieldType<F>;
+    if constexpr (F::role == Role::state && (ModuleField<M> || ModuleRange<M>)) {
+      for_each_submodule(F::get(*live), std::string(F::name()),
+                         [&]<class Sub>(const Sub& submodule, const std::string& key) {
+                           if constexpr (Component<Sub>) {
+                             const std::string name = submodule_name(*live, submodule, key);
+                             Value record = submodule_record(entries_below(state, name));
+                             const auto scope = context.enter(name);
+                             migrate_module(&submodule, record, context, "submodule");
+                             put_below(state, name, record.as<StateDict>());
+                           }
+                         });
+    }
+  });
+}
+
+}  // namespace trainstate::detail

@@ -1,0 +1,267 @@
+// LibTorch's six optimizers: their options and states in the order and under the names of PyTorch 2.14's
+// `optimizer.state_dict()`, which has some options that LibTorch lacks.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/full_like.h>
+#include <c10/util/Type.h>
+#include <torch/optim/adagrad.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/lbfgs.h>
+#include <torch/optim/optimizer.h>
+#include <torch/optim/rmsprop.h>
+#include <torch/optim/sgd.h>
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/tuple.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+
+#include "trainstate/error.hpp"
+#include "trainstate/path.hpp"
+
+namespace trainstate::detail {
+
+/// An option that LibTorch has. `get(options)` is a reference to it, const as the options are.
+template <class Get>
+struct LibTorchOption {
+  static constexpr bool in_libtorch = true;
+  std::string_view key;
+  Get get;
+};
+template <class Get>
+constexpr LibTorchOption<Get> option(std::string_view key, Get get) {
+  return {key, get};
+}
+
+/// An option that only Python has. One that is not harmless changes what a step computes: LibTorch can stand in for
+/// Python only where it has its default.
+struct PythonOption {
+  static constexpr bool in_libtorch = false;
+  std::string_view key;
+  std::optional<bool> value;  ///< the default; nothing is None
+  bool harmless;
+};
+constexpr PythonOption harmless(std::string_view key, std::optional<bool> value) { return {key, value, true}; }
+constexpr PythonOption decisive(std::string_view key, bool value) { return {key, value, false}; }
+
+/// One entry of a parameter's state: the step, or a tensor shaped like the parameter. `needed(options)` says whether a
+/// step would fail without it.
+template <class Get, class Needed>
+struct StateEntry {
+  std::string_view key;
+  Get get;
+  Needed needed;
+};
+template <class Get, class Needed>
+constexpr StateEntry<Get, Needed> entry(std::string_view key, Get get, Needed needed) {
+  return {key, get, needed};
+}
+
+inline constexpr auto always = [](const auto&) { return true; };
+inline constexpr auto never = [](const auto&) { return false; };
+
+/// What the library knows of one optimizer class: Python's name for it, the one key of its groups that no other class
+/// has, its types, and its tables. `starts_with_state`: its constructor makes the state, and a step fails without.
+template <class Optimizer>
+struct OptimizerKind;
+
+template <>
+struct OptimizerKind<torch::optim::SGD> {
+  static constexpr std::string_view name = "torch.optim.SGD", signature = "nesterov";
+  static constexpr bool starts_with_state = false;
+  using Options = torch::optim::SGDOptions;
+  using State = torch::optim::SGDParamState;
+
+  static constexpr auto options() {
+    return boost::hana::make_tuple(option(
+                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
+                                   option(
+                                       "momentum", [](auto& o) -> auto& { return o.momentum(); }),
+                                   option(
+                                       "dampening", [](auto& o) -> auto& { return o.dampening(); }),
+                                   option(
+                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
+                                   option(
+                                       "nesterov", [](auto& o) -> auto& { return o.nesterov(); }),
+                                   decisive("maximize", false), harmless("foreach", std::nullopt),
+                                   harmless("differentiable", false), harmless("fused", std::nullopt));
+  }
+  static constexpr auto state() {
+    return boost::hana::make_tuple(entry(
+        "momentum_buffer", [](auto& s) -> auto& { return s.momentum_buffer(); }, never));
+  }
+};
+
+template <class OptionsType, class StateType, bool Decoupled>
+struct AdamKind {
+  static constexpr std::string_view signature = "amsgrad";
+  static constexpr bool starts_with_state = false;
+  static constexpr bool decoupled = Decoupled;
+  using Options = OptionsType;
+  using State = StateType;
+
+  static constexpr auto options() {
+    return boost::hana::make_tuple(option(
+                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
+                                   option(
+                                       "betas", [](auto& o) -> auto& { return o.betas(); }),
+                                   option(
+                                       "eps", [](auto& o) -> auto& { return o.eps(); }),
+                                   option(
+                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
+                                   option(
+                                       "amsgrad", [](auto& o) -> auto& { return o.amsgrad(); }),
+                                   decisive("maximize", false), harmless("foreach", std::nullopt),
+                                   harmless("capturable", false), harmless("differentiable", false),
+                                   harmless("fused", std::nullopt), decisive("decoupled_weight_decay", Decoupled));
+  }
+  static constexpr auto state() {
+    return boost::hana::make_tuple(entry(
+                                       "step", [](auto& s) -> auto& { return s.step(); }, always),
+                                   entry(
+                                       "exp_avg", [](auto& s) -> auto& { return s.exp_avg(); }, always),
+                                   entry(
+                                       "exp_avg_sq", [](auto& s) -> auto& { return s.exp_avg_sq(); }, always),
+                                   entry(
+                                       "max_exp_avg_sq", [](auto& s) -> auto& { return s.max_exp_avg_sq(); },
+                                       [](const auto& o) { return o.amsgrad(); }));
+  }
+};
+template <>
+struct OptimizerKind<torch::optim::Adam>
+    : AdamKind<torch::optim::AdamOptions, torch::optim::AdamParamState, /*Decoupled=*/false> {
+  static constexpr std::string_view name = "torch.optim.Adam";
+};
+template <>
+struct OptimizerKind<torch::optim::AdamW>
+    : AdamKind<torch::optim::AdamWOptions, torch::optim::AdamWParamState, /*Decoupled=*/true> {
+  static constexpr std::string_view name = "torch.optim.AdamW";
+};
+
+template <>
+struct OptimizerKind<torch::optim::RMSprop> {
+  static constexpr std::string_view name = "torch.optim.RMSprop", signature = "centered";
+  static constexpr bool starts_with_state = false;
+  using Options = torch::optim::RMSpropOptions;
+  using State = torch::optim::RMSpropParamState;
+
+  static constexpr auto options() {
+    return boost::hana::make_tuple(option(
+                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
+                                   option(
+                                       "momentum", [](auto& o) -> auto& { return o.momentum(); }),
+                                   option(
+                                       "alpha", [](auto& o) -> auto& { return o.alpha(); }),
+                                   option(
+                                       "eps", [](auto& o) -> auto& { return o.eps(); }),
+                                   option(
+                                       "centered", [](auto& o) -> auto& { return o.centered(); }),
+                                   option(
+                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
+                                   harmless("capturable", false), harmless("foreach", std::nullopt),
+                                   decisive("maximize", false), harmless("differentiable", false));
+  }
+  static constexpr auto state() {
+    return boost::hana::make_tuple(
+        entry(
+            "step", [](auto& s) -> auto& { return s.step(); }, always),
+        entry(
+            "square_avg", [](auto& s) -> auto& { return s.square_avg(); }, always),
+        entry(
+            "momentum_buffer", [](auto& s) -> auto& { return s.momentum_buffer(); },
+            [](const auto& o) { return o.momentum() > 0; }),
+        entry(
+            "grad_avg", [](auto& s) -> auto& { return s.grad_avg(); }, [](const auto& o) { return o.centered(); }));
+  }
+};
+
+template <>
+struct OptimizerKind<torch::optim::Adagrad> {
+  static constexpr std::string_view name = "torch.optim.Adagrad", signature = "initial_accumulator_value";
+  static constexpr bool starts_with_state = true;
+  using Options = torch::optim::AdagradOptions;
+  using State = torch::optim::AdagradParamState;
+
+  static constexpr auto options() {
+    return boost::hana::make_tuple(
+        option(
+            "lr", [](auto& o) -> auto& { return o.lr(); }),
+        option(
+            "lr_decay", [](auto& o) -> auto& { return o.lr_decay(); }),
+        option(
+            "eps", [](auto& o) -> auto& { return o.eps(); }),
+        option(
+            "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
+        option(
+            "initial_accumulator_value", [](auto& o) -> auto& { return o.initial_accumulator_value(); }),
+        harmless("foreach", std::nullopt), decisive("maximize", false), harmless("differentiable", false),
+        harmless("fused", std::nullopt));
+  }
+  static constexpr auto state() {
+    return boost::hana::make_tuple(entry(
+                                       "step", [](auto& s) -> auto& { return s.step(); }, always),
+                                   entry(
+                                       "sum", [](auto& s) -> auto& { return s.sum(); }, always));
+  }
+  /// What the constructor makes.
+  static std::unique_ptr<State> initial_state(const at::Tensor& parameter, const Options& o) {
+    auto state = std::make_unique<State>();
+    state->sum(at::full_like(parameter.detach(), o.initial_accumulator_value(), at::MemoryFormat::Preserve));
+    return state;
+  }
+};
+
+/// Its state is one for all parameters, so it has no table here: see optimizer/lbfgs.hpp.
+template <>
+struct OptimizerKind<torch::optim::LBFGS> {
+  static constexpr std::string_view name = "torch.optim.LBFGS", signature = "max_iter";
+  using Options = torch::optim::LBFGSOptions;
+  using State = torch::optim::LBFGSParamState;
+
+  static constexpr auto options() {
+    return boost::hana::make_tuple(option(
+                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
+                                   option(
+                                       "max_iter", [](auto& o) -> auto& { return o.max_iter(); }),
+                                   option(
+                                       "max_eval", [](auto& o) -> auto& { return o.max_eval(); }),
+                                   option(
+                                       "tolerance_grad", [](auto& o) -> auto& { return o.tolerance_grad(); }),
+                                   option(
+                                       "tolerance_change", [](auto& o) -> auto& { return o.tolerance_change(); }),
+                                   option(
+                                       "history_size", [](auto& o) -> auto& { return o.history_size(); }),
+                                   option(
+                                       "line_search_fn", [](auto& o) -> auto& { return o.line_search_fn(); }),
+                                   decisive("maximize", false));
+  }
+};
+
+inline constexpr auto known_optimizers =
+    boost::hana::tuple<std::type_identity<torch::optim::SGD>, std::type_identity<torch::optim::Adam>,
+                       std::type_identity<torch::optim::AdamW>, std::type_identity<torch::optim::RMSprop>,
+                       std::type_identity<torch::optim::Adagrad>, std::type_identity<torch::optim::LBFGS>>{};
+
+/// Calls `f(std::type_identity<O>())` with the dynamic class of an optimizer. Throws Error if it is none of LibTorch's
+/// own: a class derived from one of them may keep more than its base does.
+template <class F>
+void with_optimizer_kind(const torch::optim::Optimizer& optimizer, const std::string& path, const F& f) {
+  bool known = false;
+  boost::hana::for_each(known_optimizers, [&]<class O>(std::type_identity<O> kind) {
+    if (known || typeid(optimizer) != typeid(O)) return;
+    known = true;
+    f(kind);
+  });
+  if (!known) {
+    throw Error((path.empty() ? "" : path + ": ") + "an optimizer of class " + c10::demangle(typeid(optimizer).name()) +
+                ", whose state only its author knows: give it a describe(), or specialise trainstate::adapter for it");
+  }
+}
+
+}  // namespace trainstate::detail

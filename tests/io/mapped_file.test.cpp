@@ -1,0 +1,129 @@
+#include "trainstate/io/mapped_file.hpp"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "support/temporary_folder.hpp"
+
+namespace io = trainstate::io;
+using trainstate::IoError;
+using trainstate::Storage;
+using trainstate::tests::contents;
+using trainstate::tests::put;
+using trainstate::tests::TemporaryFolder;
+
+namespace {
+
+std::string text_of(const Storage& storage) { return {reinterpret_cast<const char*>(storage.data), storage.size}; }
+
+int code_of(const std::filesystem::path& path) {
+  try {
+    io::MappedFile file(path);
+  } catch (const IoError& e) {
+    CHECK(std::string(e.what()).starts_with(path.string() + ": "));
+    return e.code();
+  }
+  return 0;
+}
+
+}  // namespace
+
+TEST_CASE("mapped file: shows the bytes, and lives as long as its storage") {
+  const TemporaryFolder folder;
+  put(folder / "file", "some bytes");
+  std::shared_ptr<const Storage> storage = io::MappedFile(folder / "file").storage();
+  CHECK(text_of(*storage) == "some bytes");
+  CHECK(storage->device == "cpu");
+  std::shared_ptr<const void> owner = storage->owner;
+  const std::byte* data = storage->data;
+  storage.reset();
+  CHECK(static_cast<char>(data[0]) == 's');  // the owner alone keeps it
+}
+
+TEST_CASE("mapped file: writing to the memory does not change the file") {
+  const TemporaryFolder folder;
+  put(folder / "file", "some bytes");
+  const auto storage = io::MappedFile(folder / "file").storage();
+  storage->data[0] = std::byte{'S'};
+  CHECK(text_of(*storage) == "Some bytes");
+  CHECK(contents(folder / "file") == "some bytes");
+}
+
+TEST_CASE("mapped file: a file that is replaced or removed stays readable") {
+  const TemporaryFolder folder;
+  put(folder / "file", "old bytes");
+  put(folder / "other", "new bytes");
+  const auto storage = io::MappedFile(folder / "file").storage();
+  std::filesystem::rename(folder / "other", folder / "file");
+  CHECK(text_of(*storage) == "old bytes");
+  std::filesystem::remove(folder / "file");
+  CHECK(text_of(*storage) == "old bytes");
+}
+
+TEST_CASE("mapped file: an empty file is empty storage") {
+  const TemporaryFolder folder;
+  put(folder / "file", "");
+  const auto storage = io::MappedFile(folder / "file").storage();
+  CHECK(storage->size == 0);
+}
+
+TEST_CASE("mapped file: what cannot be mapped is an IoError that begins with the path") {
+  const TemporaryFolder folder;
+  CHECK(code_of(folder / "absent") == ENOENT);
+  CHECK(code_of(folder / "absent/file") == ENOENT);
+  CHECK(code_of(folder.path()) == EISDIR);
+  put(folder / "file", "x");
+  CHECK(code_of(folder / "file/inside") == ENOTDIR);
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK(code_of(folder / "pipe") == EINVAL);  // and does not wait for a writer
+  if (::mknod((folder / "device").c_str(), S_IFCHR | 0600, makedev(1, 5)) == 0) {
+    CHECK(code_of(folder / "device") == EINVAL);
+  } else {
+    MESSAGE("skipped: this user may not make a device node");
+  }
+}
+
+TEST_CASE("mapped file: a failing system call is an IoError with its code") {
+  const TemporaryFolder folder;
+  put(folder / "file", "x");
+  struct Failing : io::Posix {
+    int which = 0, closed = 0;
+    int open(const char* path, int flags, mode_t mode) override {
+      return which == 0 ? (errno = EMFILE, -1) : Posix::open(path, flags, mode);
+    }
+    int fstat(int fd, struct stat* to) override { return which == 1 ? (errno = EIO, -1) : Posix::fstat(fd, to); }
+    void* mmap(std::size_t size, int protection, int flags, int fd) override {
+      return which == 2 ? (errno = ENOMEM, MAP_FAILED) : Posix::mmap(size, protection, flags, fd);
+    }
+    int close(int fd) override { return ++closed, Posix::close(fd); }
+  } calls;
+  const io::PosixOverride replaced(calls);
+  CHECK(code_of(folder / "file") == EMFILE);
+  CHECK(calls.closed == 0);
+  calls.which = 1;
+  CHECK(code_of(folder / "file") == EIO);
+  CHECK(calls.closed == 1);
+  calls.which = 2;
+  CHECK(code_of(folder / "file") == ENOMEM);
+  CHECK(calls.closed == 2);
+  calls.which = 3;
+  CHECK(code_of(folder / "file") == 0);
+  CHECK(calls.closed == 3);
+}
+
+TEST_CASE("mapped file: a signal while opening is no error") {
+  const TemporaryFolder folder;
+  put(folder / "file", "x");
+  struct Interrupted : io::Posix {
+    int times = 3;
+    int open(const char* path, int flags, mode_t mode) override {
+      return times-- > 0 ? (errno = EINTR, -1) : Posix::open(path, flags, mode);
+    }
+  } calls;
+  const io::PosixOverride replaced(calls);
+  CHECK(code_of(folder / "file") == 0);
+}
