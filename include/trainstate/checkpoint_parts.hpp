@@ -196,6 +196,45 @@ constexpr auto checkpoint(Arguments&&... arguments) {
 
 namespace detail {
 
+template <std::size_t I>
+struct PartAccessor {
+  template <class C>
+  constexpr auto& operator()(C&& checkpoint) const {
+    return checkpoint.template get<I>();
+  }
+};
+
+template <class P>
+struct PartName;
+template <FixedString Name, class T>
+struct PartName<Part<Name, T>> {
+  static constexpr auto key = []<std::size_t... I>(std::index_sequence<I...>) {
+    return boost::hana::string_c<Name.data[I]...>;
+  }
+  (std::make_index_sequence<Name.size()>());
+};
+
+}  // namespace detail
+}  // namespace trainstate
+
+namespace boost::hana {
+
+/// A checkpoint is a Struct of its parts, as every component is one of its fields.
+template <int V, class M, class... Parts>
+struct accessors_impl<trainstate::Checkpoint<V, M, Parts...>> {
+  static constexpr auto apply() {
+    return []<std::size_t... I>(std::index_sequence<I...>) {
+      return make_tuple(make_pair(trainstate::detail::PartName<Parts>::key, trainstate::detail::PartAccessor<I>())...);
+    }
+    (std::index_sequence_for<Parts...>());
+  }
+};
+
+}  // namespace boost::hana
+
+namespace trainstate {
+namespace detail {
+
 /// A checkpoint is one dict of its parts. Its version stands in the manifest.
 template <int V, class M, class... Parts>
 struct TorchCodec<Checkpoint<V, M, Parts...>> {

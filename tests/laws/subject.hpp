@@ -13,19 +13,25 @@ namespace laws {
 namespace ts = trainstate;
 
 /// Everything that a save keeps of an object, manifest included, so also what a tree has no place for.
-using Image = std::vector<std::byte>;
+struct Image {
+  std::vector<std::byte> bytes;
+  bool operator==(const Image&) const = default;
+};
 
 template <class T>
-Image image_of(const T& x) {
-  return ts::to_bytes(x);
+Image image_of(const T& x, const ts::SaveOptions& options = {}) {
+  return {ts::to_bytes(x, options)};
 }
 
 /// Address, autograd version and requires_grad of every tensor in a tree of live ones.
-using Memory = std::vector<std::tuple<const void*, std::uint32_t, bool>>;
+struct Memory {
+  std::vector<std::tuple<const void*, std::uint32_t, bool>> tensors;
+  bool operator==(const Memory&) const = default;
+};
 
 inline void add_memory(const ts::Value& value, Memory& memory) {
-  if (const auto* tensor = value.get_if<at::Tensor>()) {
-    if (tensor->defined()) memory.emplace_back(tensor->data_ptr(), tensor->_version(), tensor->requires_grad());
+  if (const auto* tensor = value.get_if<at::Tensor>(); tensor && tensor->defined()) {
+    memory.tensors.emplace_back(tensor->data_ptr(), tensor->_version(), tensor->requires_grad());
   } else if (const auto* list = value.get_if<ts::List>()) {
     for (const auto& item : *list) add_memory(item, memory);
   } else if (const auto* dict = value.get_if<ts::StateDict>()) {
@@ -39,6 +45,21 @@ Memory memory_of(const T& x) {
   add_memory(ts::state_dict(x), memory);
   return memory;
 }
+
+/// An object as one part of a checkpoint, between two others.
+template <class T>
+struct Run {
+  at::Tensor before, after;
+  T subject;
+
+  Run(T x, int first, int last)
+      : before(torch::full({2}, first)), after(torch::full({2}, last)), subject(std::move(x)) {}
+
+  auto parts() {
+    using namespace ts::literals;
+    return ts::checkpoint("before"_key = before, "subject"_key = subject, "after"_key = after);
+  }
+};
 
 /// Nothing to complain about.
 inline bool is_clean(const ts::Report& report) {

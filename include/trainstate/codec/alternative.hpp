@@ -105,7 +105,7 @@ struct StandardCodec<std::variant<Ts...>> {
   static constexpr bool is_value = (IsValue<Ts> && ...);
 
   static Value save(const T& x, SaveContext& context) {
-    if (x.valueless_by_exception()) throw Error(context.path + ": a variant that is valueless by exception");
+    if (x.valueless_by_exception()) throw context.error("a variant that is valueless by exception");
     return std::visit(
         [&]<class A>(const A& alternative) -> Value {
           const auto scope = context.enter("value");

@@ -165,6 +165,7 @@ struct ComponentCodec {
       run_migrations<T>(version, *record, context);
     }
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
+      if (!selected<F>(context)) return;
       const Key key = std::string(F::name());
       auto* values = section_of(*record, F::role);
       Value* field = values ? values->find_key(key) : nullptr;
@@ -182,6 +183,7 @@ struct ComponentCodec {
     }
     const HyperPolicy policy = context.hyper_policy(HyperPolicy::file);
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
+      if (!selected<F>(context)) return;
       const auto outer = enter_section(context, F::role);
       plan_field<F>(live, section_of(*record, F::role), policy, context);
     });
@@ -204,6 +206,12 @@ struct ComponentCodec {
   }
 
  private:
+  /// The parts of the outermost checkpoint can be chosen.
+  template <class F>
+  static bool selected(const LoadContext& context) {
+    return layout != Layout::parts || context.selects(std::string(F::name()));
+  }
+
   /// Fields of a record stand one level deeper, under their role.
   template <class Context>
   static auto enter_section(Context& context, Role role) {
@@ -248,7 +256,9 @@ struct ComponentCodec {
           if (!has_field<T>(name, params ? Role::hyper : Role::state)) context.unexpected(name);
         }
       } else {
-        if (!has_field<T>(key)) context.unexpected(key);
+        const bool chosen = layout != Layout::parts || context.selects(to_string(key));
+        const bool passed_over = layout == Layout::parts && context.path.empty() && !context.options.only.empty();
+        if (!has_field<T>(key) && chosen && !passed_over) context.unexpected(key);
       }
     }
   }

@@ -73,6 +73,9 @@ struct SaveContext {
 
   [[nodiscard]] PathScope enter(const Key& key) { return {path, key}; }
 
+  /// What to throw where the object at the current path cannot be stored.
+  [[nodiscard]] Error error(const std::string& text) const { return Error(path.empty() ? text : path + ": " + text); }
+
   /// Notes the component at the current path; what else stands in the manifest is added to the returned record.
   StateDict& note_component(std::string_view name, int version, std::string_view kind) {
     auto& record = components[path];

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <ratio>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -86,12 +87,12 @@ struct StandardCodec<T> {
   static Value save(T x, SaveContext& context) {
     if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(std::int64_t)) {
       if (x > static_cast<T>(std::numeric_limits<std::int64_t>::max())) {
-        throw Error(context.path + ": the unsigned integer " + std::to_string(x) + " does not fit int64");
+        throw context.error("the unsigned integer " + std::to_string(x) + " does not fit int64");
       }
     }
     if constexpr (std::is_same_v<T, long double>) {
       if (const auto rounded = static_cast<double>(x); static_cast<long double>(rounded) != x && x == x) {
-        throw Error(context.path + ": a long double that no double can hold");
+        throw context.error("a long double that no double can hold");
       }
     }
     return x;
@@ -179,26 +180,23 @@ struct StandardCodec<std::chrono::duration<Rep, Period>> {
 
   static Value save(const T& x, SaveContext& context) {
     if constexpr (floating) {
-      return static_cast<double>(std::chrono::duration<Rep>(x).count());
+      return std::chrono::duration_cast<std::chrono::duration<double>>(x).count();
     } else {
-      const auto limit = static_cast<long double>(std::numeric_limits<std::int64_t>::max());
-      const auto wide = std::chrono::duration<long double, std::nano>(x).count();
-      if (wide >= limit || wide <= -limit || std::trunc(wide) != wide) {
-        throw Error(context.path + ": a duration that is no whole number of int64 nanoseconds");
-      }
-      return static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(x).count());
+      const auto count = scaled<std::int64_t>(x.count(), Nanoseconds::num, Nanoseconds::den);
+      if (!count) throw context.error("a duration that is no whole number of int64 nanoseconds");
+      return *count;
     }
   }
 
   static std::optional<T> build(const Value& value, LoadContext& context) {
     const Number number(value);
     if constexpr (floating) {
-      if (const auto seconds = number.as_floating<Rep>()) return T(std::chrono::duration<Rep>(*seconds));
+      if (const auto seconds = number.as_floating<double>()) {
+        return std::chrono::duration_cast<T>(std::chrono::duration<double>(*seconds));
+      }
       context.mismatch("a duration in seconds", value.describe());
     } else if (const auto count = number.as_integer()) {
-      const std::chrono::nanoseconds nanoseconds(*count);
-      const auto rounded = std::chrono::duration_cast<T>(nanoseconds);
-      if (std::chrono::duration_cast<std::chrono::nanoseconds>(rounded) == nanoseconds) return rounded;
+      if (const auto own = scaled<Rep>(*count, Nanoseconds::den, Nanoseconds::num)) return T(*own);
       context.mismatch("nanoseconds that are a whole number of this duration's unit", value.describe());
     } else {
       context.mismatch("a duration in nanoseconds", value.describe());
@@ -206,6 +204,19 @@ struct StandardCodec<std::chrono::duration<Rep, Period>> {
     return std::nullopt;
   }
   static void plan(T& live, const Value& value, LoadContext& context) { plan_by_building(live, value, context); }
+
+ private:
+  using Nanoseconds = std::ratio_divide<Period, std::nano>;
+
+  /// count * num / den, if that is a whole number that `To` can hold.
+  template <class To, class From>
+  static std::optional<To> scaled(From count, std::intmax_t num, std::intmax_t den) {
+    std::intmax_t product = 0;
+    To result = 0;
+    if (__builtin_mul_overflow(count, num, &product) || product % den != 0) return std::nullopt;
+    if (__builtin_add_overflow(product / den, 0, &result)) return std::nullopt;
+    return result;
+  }
 };
 
 }  // namespace trainstate::detail

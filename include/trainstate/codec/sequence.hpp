@@ -5,6 +5,7 @@
 #include <array>
 #include <deque>
 #include <list>
+#include <ranges>
 #include <set>
 #include <string>
 #include <tuple>
@@ -27,19 +28,23 @@ inline const List* expect_list(const Value& value, LoadContext& context,
 
 inline Key index_key(std::size_t i) { return static_cast<std::int64_t>(i); }
 
+/// Numbers whose saving cannot fail, so that no path is needed for an error.
+template <class T>
+inline constexpr bool saves_always = std::is_floating_point_v<T> ? sizeof(T) <= sizeof(double)
+                                                                 : std::is_integral_v<T> && !std::is_unsigned_v<T>;
+
 template <class Range>
 Value save_list(const Range& range, SaveContext& context) {
   using T = std::remove_cvref_t<decltype(*std::begin(range))>;
   List list;
-  std::size_t i = 0;
+  [[maybe_unused]] std::size_t i = 0;
   for (const auto& item : range) {
-    if constexpr (IsValue<T>) {
+    if constexpr (saves_always<T>) {
       list.push_back(Codec<T>::save(item, context));
     } else {
-      const auto scope = context.enter(index_key(i));
+      const auto scope = context.enter(index_key(i++));
       list.push_back(Codec<T>::save(item, context));
     }
-    ++i;
   }
   return list;
 }
@@ -242,9 +247,7 @@ struct SetCodec {
       std::vector<const T*> sorted;
       for (const T& item : x) sorted.push_back(&item);
       std::sort(sorted.begin(), sorted.end(), [](const T* a, const T* b) { return *a < *b; });
-      List list;
-      for (const T* item : sorted) list.push_back(Codec<T>::save(*item, context));
-      return list;
+      return save_list(sorted | std::views::transform([](const T* item) -> const T& { return *item; }), context);
     }
   }
   static std::optional<S> build(const Value& value, LoadContext& context) {

@@ -159,7 +159,11 @@ class Collector {
       numbers_->push_back(at->second);
       return;
     }
-    const Dtype part = tensor.dtype == Dtype::c32 ? Dtype::f16 : tensor.dtype == Dtype::c128 ? Dtype::f64 : tensor.dtype;
+    if (tensor.dtype != Dtype::c32 && tensor.dtype != Dtype::c128) return add(tensor, tensor.dtype);
+    const Dtype part = tensor.dtype == Dtype::c32 ? Dtype::f16 : Dtype::f64;
+    std::vector<std::int64_t> pairs = tensor.shape;
+    pairs.push_back(2);
+    if (!dense_size(part, pairs)) throw Error(path() + ": cannot be written: its shape is impossible");
     add(tensor, part);
   }
 

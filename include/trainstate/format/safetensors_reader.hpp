@@ -35,8 +35,7 @@ class Reader final : TensorSource {
 
   Document read() {
     header_ = HeaderParser(bytes(), where_).parse();
-    const bool ours = header_.metadata.contains(std::string(tree_key));
-    if (!ours && !header_.metadata.contains(std::string(digests_key))) return foreign();
+    if (!is_ours()) return foreign();
     read_digests();
     if (options_.verify) verify_all();
     return own();
@@ -54,6 +53,15 @@ class Reader final : TensorSource {
                            static_cast<std::size_t>(entry.end - entry.begin));
   }
 
+  // Anything that only a file of ours has will do, so that damage does not make it pass for a foreign one, without
+  // checksums.
+  [[nodiscard]] bool is_ours() const {
+    return std::any_of(header_.metadata.begin(), header_.metadata.end(), [](const auto& text) {
+      return text.first == tree_key || text.first == digests_key ||
+             (text.second.starts_with("{\"format\":") && text.second.substr(0, 20).find(",\"tree\":") != std::string::npos);
+    });
+  }
+
   // A file that trainstate did not write: one flat dict.
   Document foreign() {
     Document document;
@@ -68,7 +76,9 @@ class Reader final : TensorSource {
 
   // The header's own checksum is that of all bytes before the data, its own digits taken as zeros.
   void read_digests() {
-    if (!header_.digests_at) throw IntegrityError(where_ + "the checksums are missing");
+    if (!header_.digests_at || !header_.metadata.contains(std::string(tree_key))) {
+      throw IntegrityError(where_ + "expected checksums and a tree in the metadata, found only parts of them");
+    }
     const std::string& text = header_.metadata.at(std::string(digests_key));
     if (text.size() != (header_.entries.size() + 1) * io::hex_digits) {
       throw IntegrityError(where_ + "expected checksums of the header and " + std::to_string(header_.entries.size()) +
@@ -143,7 +153,8 @@ class Reader final : TensorSource {
     json.begin_object();
     expect_key(json, "format");
     const auto number = json.integer<std::int64_t>();
-    if (number != format_number) {
+    if (number < 1) json.fail("a positive number before this byte");
+    if (number > format_number) {
       throw VersionError(where_ + "expected format " + std::to_string(format_number) + " or older, found " +
                          std::to_string(number));
     }

@@ -15,6 +15,10 @@
 #define TRAINSTATE_LIBTORCH_AT_LEAST(major, minor) \
   (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
 
+#if __has_include(<torch/optim/schedulers/reduce_on_plateau_scheduler.h>)
+#define TRAINSTATE_HAS_REDUCE_ON_PLATEAU  // since 2.0
+#endif
+
 namespace trainstate::detail {
 
 struct ScalarTypeOf {

@@ -260,7 +260,7 @@ void with_optimizer_kind(const torch::optim::Optimizer& optimizer, const std::st
   });
   if (!known) {
     throw Error((path.empty() ? "" : path + ": ") + "an optimizer of class " + c10::demangle(typeid(optimizer).name()) +
-                ", whose state only its author knows: give it a describe(), or specialise trainstate::adapter for it");
+                ", whose state only its author knows: give it a describe(), or specialise ts::adapter<T> for it");
   }
 }
 
