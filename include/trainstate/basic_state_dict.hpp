@@ -22,6 +22,7 @@ namespace detail {
 template <class Tensor>
 struct NumberArgument {
   BasicValue<Tensor>& value;
+  std::string_view path;
 
   template <class T>
   requires std::is_arithmetic_v<T>
@@ -29,7 +30,13 @@ struct NumberArgument {
     if constexpr (std::same_as<T, bool>) {
       return value.template as<bool>();
     } else if constexpr (std::integral<T>) {
-      return static_cast<T>(value.template as<std::int64_t>());
+      const std::int64_t integer = value.template as<std::int64_t>();
+      const auto narrowed = static_cast<T>(integer);
+      if (!std::in_range<T>(integer)) {
+        throw Error(std::string(path) + ": expected an integer of " + std::to_string(8 * sizeof(T)) + " bits, found " +
+                    value.describe());
+      }
+      return narrowed;
     } else {
       const auto* integer = value.template get_if<std::int64_t>();
       return static_cast<T>(integer ? static_cast<double>(*integer) : value.template as<double>());
@@ -379,52 +386,72 @@ template <class Tensor>
 std::size_t BasicStateDict<Tensor>::rename_prefix(std::string_view from, std::string_view to) {
   const auto [from_stem, from_text] = detail::split_last(from);
   const auto [to_stem, to_text] = detail::split_last(to);
-  BasicStateDict* parent = parent_of(from_stem);
-  if (!parent || from == to) return 0;
-  const auto matches = [&, text = from_text](const Key& key) {
+  BasicStateDict* source = parent_of(from_stem);
+  if (!source || from == to) return 0;
+  const bool in_place = from_stem == to_stem;
+
+  std::vector<std::optional<Key>> renamed;  // by entry of the source
+  BasicStateDict kept;                      // the keys that stay, with no values
+  std::size_t moves = 0;
+  for (const auto& [key, value] : *source) {
     std::string segment;
     detail::append_escaped(segment, detail::to_string(key));
-    return std::pair(segment, std::string_view(segment).starts_with(text));
-  };
-  const auto renamed = [&, old = from_text, text = to_text](const std::string& segment) {
-    return std::string(text) + segment.substr(old.size());
-  };
-  const auto path = [](const std::optional<std::string_view>& stem, const std::string& last) {
-    return stem ? std::string(*stem) + '/' + last : last;
-  };
-  const bool in_place = from_stem == to_stem;
-  std::vector<std::pair<std::string, Key>> moves;
-  for (const auto& entry : *parent) {
-    const auto [segment, match] = matches(entry.first);
-    if (!match) continue;
-    moves.emplace_back(renamed(segment), entry.first);
-    const std::string target = path(to_stem, moves.back().first);
-    const Value* taken = find(target);
-    const bool vacated = in_place && matches(Segment(moves.back().first).key()).second;
-    if (taken && !vacated)
-      throw Error(path(from_stem, segment) + ": cannot be renamed to " + target + ", which exists");
+    renamed.emplace_back();
+    if (segment.starts_with(from_text)) {
+      renamed.back() = Segment(std::string(to_text) + segment.substr(from_text.size())).key();
+      ++moves;
+    } else if (in_place) {
+      kept.insert(key, Value());
+    }
   }
+  if (moves == 0) return 0;
+
+  if (to_stem && !in_place) {
+    for (auto end = to_stem->find('/');; end = to_stem->find('/', end + 1)) {
+      const Value* passed = find(to_stem->substr(0, end));
+      for (std::size_t i = 0; i < renamed.size(); ++i) {
+        if (renamed[i] && &source->entries_[i]->second == passed) {
+          throw Error(std::string(from) + ": cannot be moved into itself, to " + std::string(to));
+        }
+      }
+      if (end == std::string_view::npos) break;
+    }
+  }
+  const BasicStateDict* taken = in_place ? nullptr : parent_of(to_stem);
+  for (std::size_t i = 0; i < renamed.size(); ++i) {
+    if (!renamed[i]) continue;
+    if (kept.find_key(*renamed[i]) || (taken && taken->find_key(*renamed[i]))) {
+      throw Error(detail::join(from_stem.value_or(""), source->entries_[i]->first) + ": cannot be renamed to " +
+                  detail::join(to_stem.value_or(""), *renamed[i]) + ", which exists");
+    }
+    kept.insert(*renamed[i], Value());
+  }
+
   if (in_place) {
-    BasicStateDict rebuilt;
-    rebuilt.reserve(parent->size());
-    auto move = moves.begin();
-    for (auto& [key, value] : *parent) {
-      const bool moves_now = move != moves.end() && move->second == key;
-      rebuilt.insert(moves_now ? Segment((move++)->first).key() : key, std::move(value));
+    for (std::size_t i = 0; i < renamed.size(); ++i) {
+      auto& entry = source->entries_[i];
+      if (renamed[i]) entry = std::make_unique<value_type>(*std::move(renamed[i]), std::move(entry->second));
     }
-    *parent = std::move(rebuilt);
   } else {
-    if (!moves.empty() && to_stem && !contains(*to_stem)) set(*to_stem, BasicStateDict());
+    if (to_stem && !contains(*to_stem)) set(*to_stem, BasicStateDict());
     BasicStateDict* target = parent_of(to_stem);
-    if (!target)
-      throw Error(std::string(to) + ": cannot take renamed keys, since " + std::string(*to_stem) + " is no dict");
-    for (auto& [segment, key] : moves) {
-      Value value = std::move(parent->at_key(key));
-      parent->erase_key(key);
-      target->insert(Segment(segment).key(), std::move(value));
+    if (!target) {
+      throw Error(std::string(to) + ": cannot take renamed keys, since " + std::string(*to_stem) + " is " +
+                  at(*to_stem).describe());
     }
+    Entries rest;
+    for (std::size_t i = 0; i < renamed.size(); ++i) {
+      auto& entry = source->entries_[i];
+      if (renamed[i]) {
+        target->insert(*std::move(renamed[i]), std::move(entry->second));
+      } else {
+        rest.push_back(std::move(entry));
+      }
+    }
+    source->entries_ = std::move(rest);
   }
-  return moves.size();
+  source->reindex();
+  return moves;
 }
 
 template <class Tensor>
@@ -454,7 +481,7 @@ bool BasicStateDict<Tensor>::transform(std::string_view path, F&& f) {
         std::is_invocable_v<F&, detail::NumberArgument<Tensor>>,
         "trainstate: the function given to transform() takes a Value&, or a Tensor, string, List, StateDict, bool "
         "or number");
-    apply(detail::NumberArgument<Tensor>{value});
+    apply(detail::NumberArgument<Tensor>{value, path});
   }
   return true;
 }

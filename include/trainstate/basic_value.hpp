@@ -142,7 +142,8 @@ class BasicValue {
       detail::one_of<T, None, bool, std::int64_t, double, std::string, Tensor, List, StateDict, UnsupportedTensor>;
 
   [[noreturn]] void throw_wrong_type(std::size_t expected) const {
-    static constexpr std::string_view names[] = {"None", "bool", "int64", "double", "string", "tensor", "list", "dict"};
+    static constexpr std::string_view names[] = {
+        "None", "bool", "int64", "double", "string", "tensor", "list", "dict", "tensor that this build cannot hold"};
     std::string what;
     if (detail::last_lookup.value == this) what = detail::last_lookup.path + ": ";
     throw Error(what + "expected " + std::string(names[expected]) + ", found " + describe());

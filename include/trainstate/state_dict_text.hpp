@@ -91,6 +91,9 @@ void print_value(std::ostream& os, const BasicValue<Tensor>& value, int indent, 
 template <class Tensor>
 BasicValue<Tensor> BasicValue<Tensor>::clone() const {
   if (const auto* tensor = get_if<Tensor>()) return detail::TensorTraits<Tensor>::clone(*tensor);
+  if (const auto* tensor = get_if<UnsupportedTensor>()) {
+    return UnsupportedTensor{detail::TensorTraits<TensorInfo>::clone(tensor->info)};
+  }
   if (const auto* dict = get_if<StateDict>()) return dict->clone();
   if (const auto* list = get_if<List>()) {
     List copy;

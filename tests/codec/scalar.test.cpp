@@ -1,5 +1,4 @@
 #include "support/torch_doctest.hpp"
-// after LibTorch
 #include "trainstate/codec/scalar.hpp"
 
 #include <chrono>

@@ -10,6 +10,7 @@
 #include <trainstate/component/concept.hpp>
 #include <trainstate/component/field.hpp>
 #include <trainstate/component/migration.hpp>
+#include <trainstate/component/reflection/completeness.hpp>
 #include <type_traits>
 
 namespace trainstate::detail {
@@ -33,9 +34,13 @@ constexpr bool check_description() {
   static_assert(detail::keys_are_written<T>(), "trainstate: a field's key is empty: give it the name that stands in files");
   static_assert(detail::keys_differ<T>(), "trainstate: two fields of this component have the same key: rename one of them");
   static_assert(declared_version<T> >= 1, "trainstate: versions start at 1: write ts::version<1> or leave it out");
+#ifdef TRAINSTATE_REFLECTION
+  static_assert(detail::completeness_error<T>().empty(), detail::completeness_error<T>());
+#else
   static_assert(detail::is_complete<T>(),
                 "trainstate: a member of this aggregate is not listed, or cannot be counted: list each with ts::hyper, "
                 "ts::state or ts::transient, or pass ts::unchecked");
+#endif
   return true;
 }
 

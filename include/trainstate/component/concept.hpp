@@ -9,6 +9,7 @@
 #include <boost/hana/tuple.hpp>
 #include <cstddef>
 #include <trainstate/component/description.hpp>
+#include <trainstate/component/reflection.hpp>
 #include <type_traits>
 #include <utility>
 
@@ -103,7 +104,11 @@ constexpr bool inherits_description() {
   } else if constexpr (HasStructMacro<T>) {
     return !detail::owns_struct_macro<T>();
   } else {
+#ifdef TRAINSTATE_REFLECTION
+    return detail::inherits_annotations<T>();
+#else
     return false;
+#endif
   }
 }
 

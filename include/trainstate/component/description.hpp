@@ -53,8 +53,23 @@ struct Transient {
   boost::hana::basic_tuple<Pointers...> pointers;
 };
 
+#ifdef __cpp_impl_reflection
+/// A key on its own: the annotation [[=ts::state("key")]] of the member that has it. See component/reflection.hpp.
+template <Role R, std::size_t N>
+struct Keyed {
+  FixedString<N> key;
+};
+#endif
+
 template <Role R>
 struct Declare {
+#ifdef __cpp_impl_reflection
+  template <std::size_t N>
+  constexpr auto operator()(const char (&key)[N]) const {
+    return Keyed<R, N - 1>{key};
+  }
+#endif
+
   template <std::size_t N, class Pointer>
   constexpr auto operator()(const char (&key)[N], Pointer pointer) const {
     static_assert(std::is_member_pointer_v<Pointer>,

@@ -1,0 +1,162 @@
+// Was a member forgotten? With C++26 reflection the answer is exact, for classes with private members too, and it names
+// the member; completeness.hpp guesses as well as C++20 can.
+//
+// Counted are the data members of the class itself and of every base that is an aggregate or describes itself. Each must be
+// listed, or annotated, but for these:
+// - references, which are transient by nature, and static members;
+// - members of any other base: its author answers for them, and most are out of reach (of torch::optim::LRScheduler or
+//   torch::nn::Module nobody could list all). Of an aggregate's base, one must be listed at least, as in C++20;
+// - in a torch::nn::Module, tensors and submodules, which registering them saves; and so for containers of them;
+// - what is not public where ts::describe_for<T> speaks for the class: it could not name it.
+// An anonymous union is accounted for by any of its members. No pointer reaches a bit-field: annotate it, or pass
+// ts::unchecked.
+#pragma once
+
+#include <trainstate/component/reflection.hpp>
+
+#ifdef TRAINSTATE_REFLECTION
+
+#include <boost/hana/unpack.hpp>
+#include <meta>
+#include <string>
+#include <trainstate/component/concept.hpp>
+#include <trainstate/component/field.hpp>
+#include <trainstate/component/listed_members.hpp>
+#include <type_traits>
+#include <vector>
+
+// clang-format off: it does not know the syntax
+
+namespace at {
+class Tensor;
+}
+namespace torch::nn {
+class AnyModule;
+class Module;
+}  // namespace torch::nn
+
+namespace trainstate::detail {
+
+template <class T>
+inline constexpr auto data_members = std::define_static_array(find_data_members(^^T));
+template <class T>
+inline constexpr auto bases = std::define_static_array(bases_of(^^T, std::meta::access_context::unchecked()));
+
+// What need not be listed -------------------------------------------------------------------------------------------------
+
+template <class Holder>
+using ContainedModule = typename Holder::ContainedType;
+
+/// Whether registering it with a module saves it: a tensor, a module, a holder or a container of such.
+consteval bool can_be_registered(info type) {
+  while (is_pointer_type(type) || is_array_type(type)) type = is_pointer_type(type) ? remove_pointer(type) : remove_extent(type);
+  type = remove_cv(dealias(type));
+  if (!is_class_type(type)) return false;
+  if (type == ^^at::Tensor || type == ^^torch::nn::AnyModule) return true;
+  if (is_complete_type(type) && is_base_of_type(^^torch::nn::Module, type)) return true;
+  if (can_substitute(^^ContainedModule, {type})) return true;
+  return has_template_arguments(type) && std::ranges::any_of(template_arguments_of(type), [](info argument) {
+    return is_type(argument) && can_be_registered(argument);
+  });
+}
+
+/// Whether it was outside of T that T was described.
+template <class T>
+inline constexpr bool described_by_others = HasDescribeFor<T> && !Annotated<T>;
+
+template <class T, info Member>
+consteval bool is_listed() {
+  return boost::hana::unpack(listed_members<T>, [](auto... listed) {
+    constexpr auto same = []<class A, class B>(A a, B b) {
+      if constexpr (std::is_same_v<A, B>) {
+        return a == b;
+      } else {
+        return false;
+      }
+    };
+    return (same(&[:Member:], listed.pointer) || ...);
+  });
+}
+
+template <class T, info Member>
+consteval bool is_accounted_for() {
+  if constexpr (is_anonymous_union(Member)) {
+    template for (constexpr info alternative : data_members<[:type_of(Member):]>) {
+      if (detail::is_accounted_for<T, alternative>()) return true;
+    }
+    return false;
+  } else if constexpr (is_reference_type(type_of(Member)) || !words_on(Member).empty()) {
+    return true;
+  } else if constexpr (described_by_others<T> && !is_public(Member)) {
+    return true;
+  } else if constexpr (std::is_base_of_v<torch::nn::Module, T> && can_be_registered(type_of(Member))) {
+    return true;
+  } else if constexpr (is_bit_field(Member)) {
+    return false;
+  } else {
+    return detail::is_listed<T, Member>();
+  }
+}
+
+/// Whether T lists a member that class B or a base of it holds.
+template <class T, class B>
+consteval bool lists_any_of() {
+  return boost::hana::unpack(listed_members<T>, []<class... Members>(Members...) {
+    return (std::is_base_of_v<typename Members::owner_type, B> || ...);
+  });
+}
+
+// The answer --------------------------------------------------------------------------------------------------------------
+
+/// What T forgot of Owner, which is T or a base of it: data members, or a base.
+template <class T, class Owner>
+consteval std::vector<info> find_forgotten() {
+  std::vector<info> forgotten;
+  if constexpr (std::is_same_v<T, Owner> || std::is_aggregate_v<Owner> || Component<Owner>) {
+    template for (constexpr info member : data_members<Owner>) {
+      if (!detail::is_accounted_for<T, member>()) forgotten.push_back(member);
+    }
+  } else if constexpr (std::is_aggregate_v<T> && !detail::lists_any_of<T, Owner>()) {
+    forgotten.push_back(^^Owner);
+  }
+  template for (constexpr info base : bases<Owner>) {
+    using B = [:type_of(base):];
+    if constexpr (!std::is_empty_v<B> && !has_argument<T, Base<B>>) {
+      forgotten.append_range(detail::find_forgotten<T, B>());
+    }
+  }
+  return forgotten;
+}
+
+consteval std::string text_of(info forgotten, info type) {
+  if (is_type(forgotten)) return "all of its base " + std::string(display_string_of(forgotten));
+  std::string text(has_identifier(forgotten) ? identifier_of(forgotten) : "an anonymous union");
+  if (is_bit_field(forgotten)) text += " (a bit-field)";
+  if (parent_of(forgotten) != type) text += " of its base " + std::string(display_string_of(parent_of(forgotten)));
+  return text;
+}
+
+/// What is wrong with the completeness of T's description, as the text of a compile error; empty if nothing is.
+template <class T>
+consteval std::string completeness_error() {
+  if constexpr (has_argument<T, Unchecked>) {
+    return "";
+  } else {
+    const std::vector<info> forgotten = detail::find_forgotten<T, T>();
+    if (forgotten.empty()) return "";
+    std::string names;
+    for (info member : forgotten) names += (names.empty() ? "" : ", ") + text_of(member, ^^T);
+    const std::string whole = "trainstate: a member of " + std::string(display_string_of(^^T)) + " is not ";
+    if (Annotated<T>) {
+      return whole + "annotated, " + names + ": give each [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]], list "
+             "described bases with ts::base<B> in the class's ts::component(...), or put ts::unchecked there";
+    }
+    return whole + "listed, " + names + ": list each with ts::hyper, ts::state or ts::transient, or pass ts::unchecked";
+  }
+}
+
+}  // namespace trainstate::detail
+
+// clang-format on
+
+#endif
