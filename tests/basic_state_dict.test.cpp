@@ -76,11 +76,12 @@ TEST_CASE("value: is what it is built from") {
 }
 
 TEST_CASE("value: as another type is an error that says what it is") {
-  const Value values[] = {None(), true, 3, 2.5, "text", tensor(Dtype::f32, {2}), List{1}, Tree{{"a", 1}},
-                          UnsupportedTensor{tensor(Dtype::u16, {2})}};
-  const char* found[] = {"None",        "bool true",   "int64 3",
+  const Value values[] = {None(),  true,           3,
+                          2.5,     "text",         tensor(Dtype::f32, {2}),
+                          List{1}, Tree{{"a", 1}}, UnsupportedTensor{tensor(Dtype::u16, {2})}};
+  const char* found[] = {"None",        "bool true",       "int64 3",
                          "double 2.5",  "string \"text\"", "float32[2]",
-                         "a list of 1", "a dict of 1: a", "uint16[2] (a dtype that this build cannot hold)"};
+                         "a list of 1", "a dict of 1: a",  "uint16[2] (a dtype that this build cannot hold)"};
   for (std::size_t i = 0; i < 9; ++i) {
     CHECK(values[i].describe() == found[i]);
     const std::string text = std::string("expected ") + (i == 1 ? "int64" : "bool") + ", found " + found[i];
@@ -112,7 +113,8 @@ TEST_CASE("value: can be changed in place, moved out and looked at") {
 
 TEST_CASE("value: equality is bitwise") {
   CHECK(Value(std::numeric_limits<double>::quiet_NaN()) == Value(std::numeric_limits<double>::quiet_NaN()));
-  CHECK_FALSE(Value(std::bit_cast<double>(0x7ff8000000000001ULL)) == Value(std::bit_cast<double>(0x7ff8000000000002ULL)));
+  CHECK_FALSE(Value(std::bit_cast<double>(0x7ff8000000000001ULL)) ==
+              Value(std::bit_cast<double>(0x7ff8000000000002ULL)));
   CHECK_FALSE(Value(0.0) == Value(-0.0));
   CHECK_FALSE(Value(1) == Value(1.0));
   CHECK_FALSE(Value(1) == Value(true));
@@ -220,7 +222,8 @@ TEST_CASE("state dict: paths go through dicts and lists") {
   CHECK(tree.at("/") == Value(3));
   CHECK(tree.at<std::int64_t>("a/b/0") == 10);
   CHECK(tree.contains("a/b"));
-  for (const char* absent : {"b", "a/c", "a/b/3", "a/b/-1", "a/b/x", "a/b/0/0", "0/x", "x/y", "a/", "/a", "00", "a/b/00"}) {
+  for (const char* absent :
+       {"b", "a/c", "a/b/3", "a/b/-1", "a/b/x", "a/b/0/0", "0/x", "x/y", "a/", "/a", "00", "a/b/00"}) {
     INFO(absent);
     CHECK_FALSE(tree.contains(absent));
     CHECK(tree.find(absent) == nullptr);
@@ -254,8 +257,7 @@ TEST_CASE("state dict: set makes the dicts on the way, and is blocked by what is
   tree.set("list/1/deep/er", 5);
   CHECK(tree.at("list") == Value(List{"first", Tree{{"deep", Tree{{"er", 5}}}}}));
   const Tree before = tree;
-  CHECK(error_of([&] { tree.set("a/b/c/d", 1); }) ==
-        "a/b/c/d: cannot be set, since a/b/c is string \"again\"");
+  CHECK(error_of([&] { tree.set("a/b/c/d", 1); }) == "a/b/c/d: cannot be set, since a/b/c is string \"again\"");
   CHECK(error_of([&] { tree.set("list/2", 1); }) == "list/2: cannot be set, since list is a list of 2");
   CHECK(error_of([&] { tree.set("list/x/y", 1); }) == "list/x/y: cannot be set, since list is a list of 2");
   CHECK(tree == before);
@@ -347,6 +349,23 @@ TEST_CASE("state dict: rename_prefix") {
   CHECK_FALSE(tree.contains("nowhere"));
 }
 
+TEST_CASE("state dict: rename_prefix within one dict that is spelled in two ways") {
+  Tree tree{{"a~", Tree{{"x.w", 1}, {"y", 2}}}};
+  CHECK(tree.rename_prefix("a~/x.", "a~0/z.") == 1);
+  CHECK(keys_of(tree.at<Tree>("a~")) == "z.w y");
+}
+
+TEST_CASE("state dict: rename_prefix leaves references to others valid") {
+  Tree tree = large(20);
+  Value& held = tree.at("k3");
+  CHECK(tree.rename_prefix("k1", "x") == 11);
+  CHECK(&tree.at("k3") == &held);
+  CHECK(tree.at("x9") == Value(19));
+  CHECK(tree.rename_prefix("x", "elsewhere/x") == 11);
+  CHECK(&tree.at("k3") == &held);
+  CHECK(tree.find_key("x9") == nullptr);
+}
+
 TEST_CASE("state dict: rename_prefix may take the names of keys that move away") {
   Tree tree{{"a", 1}, {"aa", 2}, {"aaa", 3}};
   CHECK(tree.rename_prefix("a", "aa") == 3);
@@ -388,7 +407,12 @@ TEST_CASE("state dict: rename_prefix of very many keys") {
 }
 
 TEST_CASE("state dict: transform by what the function takes") {
-  Tree tree{{"d", 1.5}, {"i", 4}, {"s", "text"}, {"b", true}, {"l", List{1}}, {"t", Tree{{"x", 1}}},
+  Tree tree{{"d", 1.5},
+            {"i", 4},
+            {"s", "text"},
+            {"b", true},
+            {"l", List{1}},
+            {"t", Tree{{"x", 1}}},
             {"w", tensor(Dtype::f32, {2})}};
   CHECK(tree.transform("d", [](double x) { return x * 2; }));
   CHECK(tree.at("d") == Value(3.0));
@@ -438,8 +462,10 @@ TEST_CASE("state dict: equality does not look at order, but at kinds of keys and
 }
 
 TEST_CASE("state dict: copies alias tensors, clones do not") {
-  Tree tree{{"a", Tree{{"w", tensor(Dtype::f32, {2})}}}, {"l", List{tensor(Dtype::u8, {1})}},
-            {"u", UnsupportedTensor{tensor(Dtype::u16, {2})}}, {5, nasty_tree()}};
+  Tree tree{{"a", Tree{{"w", tensor(Dtype::f32, {2})}}},
+            {"l", List{tensor(Dtype::u8, {1})}},
+            {"u", UnsupportedTensor{tensor(Dtype::u16, {2})}},
+            {5, nasty_tree()}};
   Tree copy = tree, clone = tree.clone();
   CHECK(copy == tree);
   CHECK(clone == tree);

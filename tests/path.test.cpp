@@ -33,8 +33,8 @@ TEST_CASE("path: a tilde that escapes nothing stands for itself") {
 }
 
 TEST_CASE("path: integers in their one canonical spelling") {
-  for (const std::int64_t n : {std::int64_t{0}, std::int64_t{7}, std::int64_t{-7}, std::numeric_limits<std::int64_t>::max(),
-                               std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t n : {std::int64_t{0}, std::int64_t{7}, std::int64_t{-7},
+                               std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     CHECK(detail::integer_of(std::to_string(n)) == n);
   }
   for (const char* text : {"", "-", "-0", "00", "01", "-01", "+1", " 1", "1 ", "1.0", "1e2", "0x1", "a", "--1",

@@ -388,7 +388,8 @@ std::size_t BasicStateDict<Tensor>::rename_prefix(std::string_view from, std::st
   const auto [to_stem, to_text] = detail::split_last(to);
   BasicStateDict* source = parent_of(from_stem);
   if (!source || from == to) return 0;
-  const bool in_place = from_stem == to_stem;
+  const BasicStateDict* taken = parent_of(to_stem);
+  const bool in_place = taken == source;
 
   std::vector<std::optional<Key>> renamed;  // by entry of the source
   BasicStateDict kept;                      // the keys that stay, with no values
@@ -417,10 +418,9 @@ std::size_t BasicStateDict<Tensor>::rename_prefix(std::string_view from, std::st
       if (end == std::string_view::npos) break;
     }
   }
-  const BasicStateDict* taken = in_place ? nullptr : parent_of(to_stem);
   for (std::size_t i = 0; i < renamed.size(); ++i) {
     if (!renamed[i]) continue;
-    if (kept.find_key(*renamed[i]) || (taken && taken->find_key(*renamed[i]))) {
+    if (kept.find_key(*renamed[i]) || (taken && !in_place && taken->find_key(*renamed[i]))) {
       throw Error(detail::join(from_stem.value_or(""), source->entries_[i]->first) + ": cannot be renamed to " +
                   detail::join(to_stem.value_or(""), *renamed[i]) + ", which exists");
     }

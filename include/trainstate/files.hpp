@@ -178,7 +178,13 @@ inline StateDict read_manifest(const std::filesystem::path& path) {
   return detail::at_the_border("", [&] {
     const auto document = detail::read_document(io::MappedFile(path).storage(), path.string(), false, 0, {});
     if (!document.manifest) return StateDict();
-    return detail::to_torch(*document.manifest, [](at::Tensor tensor, const TensorInfo&) { return tensor; });
+    auto manifest = detail::to_torch(*document.manifest, [](at::Tensor tensor, const TensorInfo&) { return tensor; });
+    StateDict checksums;
+    checksums.reserve(document.checksums.size());
+    for (const auto& [tensor, checksum] : document.checksums) checksums[tensor] = checksum;
+    manifest["format"] = document.format;
+    manifest["checksums"] = std::move(checksums);
+    return manifest;
   });
 }
 

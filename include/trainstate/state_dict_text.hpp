@@ -41,6 +41,12 @@ inline std::string double_text(double value) {
   return text;
 }
 
+/// A key as people read it: quoted where it is empty or has blanks.
+inline std::string key_text(const Key& key) {
+  const std::string text = detail::to_string(key);
+  return text.empty() || text.find_first_of(" \t\n") != std::string::npos ? '"' + text + '"' : text;
+}
+
 /// Prints a value; dicts one entry a line, indented. `limit` bounds how much of a string or list is shown.
 template <class Tensor>
 void print_value(std::ostream& os, const BasicValue<Tensor>& value, int indent, std::size_t limit) {
@@ -76,7 +82,7 @@ void print_value(std::ostream& os, const BasicValue<Tensor>& value, int indent, 
         } else {
           os << '{';
           for (const auto& [key, item] : x) {
-            os << '\n' << std::string(static_cast<std::size_t>(indent) + 2, ' ') << detail::to_string(key) << ": ";
+            os << '\n' << std::string(static_cast<std::size_t>(indent) + 2, ' ') << key_text(key) << ": ";
             print_value(os, item, indent + 2, limit);
           }
           if (!x.empty()) os << '\n' << std::string(static_cast<std::size_t>(indent), ' ');

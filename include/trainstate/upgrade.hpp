@@ -75,10 +75,15 @@ inline void disassemble_records(Value& value, const std::string& path, StateDict
   for (auto& [key, item] : *dict) disassemble_records(item, join(path, key), components);
 }
 
-/// The names of an optimizer's parameters, as the modules' hooks renamed them.
-inline void rename_parameters(StateDict& components, const LoadContext& context) {
+/// The names of an optimizer's parameters as the modules' hooks renamed them, and its module as `live`, the components
+/// of the live objects, name it.
+inline void rename_parameters(StateDict& components, const StateDict& live, const LoadContext& context) {
   for (auto& [path, component] : components) {
-    Value* groups = component.template as<StateDict>().find_key("param_names");
+    auto& record = component.template as<StateDict>();
+    const Value* today = live.find_key(path);
+    const Value* module = today ? today->template as<StateDict>().find_key("module") : nullptr;
+    if (module && record.find_key("module")) record["module"] = *module;
+    Value* groups = record.find_key("param_names");
     if (!groups || !groups->is<List>()) continue;
     for (Value& group : groups->as<List>()) {
       if (!group.is<List>()) continue;
@@ -131,7 +136,7 @@ Report upgrade(const T& x, const std::filesystem::path& in, const std::filesyste
       const bool stays = detail::at_manifest_path(root, std::get<std::string>(path)) != nullptr;
       if (stays && !saved.components.find_key(path)) saved.components[path] = record;
     }
-    detail::rename_parameters(saved.components, context);
+    detail::rename_parameters(saved.components, detail::save_object(x).components, context);
 
     StateDict versions;
     for (const auto& [path, record] : source.components) {

@@ -1,4 +1,3 @@
-#include "support/torch_doctest.hpp"
 #include "trainstate/codec/scalar.hpp"
 
 #include <chrono>
@@ -10,6 +9,7 @@
 #include <string>
 
 #include "laws/laws.hpp"
+#include "support/torch_doctest.hpp"
 #include "trainstate/objects.hpp"
 
 namespace ts = trainstate;

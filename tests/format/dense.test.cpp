@@ -68,9 +68,18 @@ TEST_CASE("dense: tensors that lie outside their storage, or cannot be, have a d
   CHECK(defect([](auto& t) { t.offset = 25; }) == "it begins past the end of its storage");
   CHECK(defect([](auto& t) { t.strides = {4, -1}; }) == "it has a negative stride");
   for (const auto& text :
-       {defect([](auto& t) { t.offset = 1; }), defect([](auto& t) { t.offset = 24; }),
-        defect([](auto& t) { t.shape = {4, 4}; }), defect([](auto& t) { t.strides = {5, 1}; }),
-        defect([](auto& t) { t.strides = {huge, 1}; }), defect([](auto& t) { t.strides = {huge / 2, huge / 2}; }),
+       {defect([](auto& t) { t.offset = 1; }), defect([](auto& t) { t.offset = 24; }), defect([](auto& t) {
+          t.shape = {4, 4};
+        }),
+        defect([](auto& t) {
+          t.strides = {5, 1};
+        }),
+        defect([](auto& t) {
+          t.strides = {huge, 1};
+        }),
+        defect([](auto& t) {
+          t.strides = {huge / 2, huge / 2};
+        }),
         defect([](auto& t) { t.dtype = Dtype::i32; })}) {
     CHECK(text == "it ends past the end of its storage");
   }

@@ -74,23 +74,108 @@ nlohmann::json read(JsonReader& json) {
 }
 
 const std::vector<std::string>& valid_texts() {
-  static const std::vector<std::string> texts{
-      "null", "true", "false", "0", "-0", "-1", "10", "0.5", "1e5", "1E+5", "1.25e-7", R"("")", R"("a")",
-      R"("\"\\\/\b\f\n\r\t\u0041\u00e4\u20ac\ud83d\ude00\u0000")", "\"ä€😀\x7f\"", "[]", "{}", "[1]", "[1,2,[3,[]],{}]",
-      R"({"a":1,"b":{"c":[null,true]},"":""})", " \n\r\t[ 1 , { \"a\" : 2 } ] \n", "[[[[[[]]]]]]",
-      "18446744073709551615", "123456789012345678901234567890", R"({"a":1,"a":2})"};
+  static const std::vector<std::string> texts{"null",
+                                              "true",
+                                              "false",
+                                              "0",
+                                              "-0",
+                                              "-1",
+                                              "10",
+                                              "0.5",
+                                              "1e5",
+                                              "1E+5",
+                                              "1.25e-7",
+                                              R"("")",
+                                              R"("a")",
+                                              R"("\"\\\/\b\f\n\r\t\u0041\u00e4\u20ac\ud83d\ude00\u0000")",
+                                              "\"ä€😀\x7f\"",
+                                              "[]",
+                                              "{}",
+                                              "[1]",
+                                              "[1,2,[3,[]],{}]",
+                                              R"({"a":1,"b":{"c":[null,true]},"":""})",
+                                              " \n\r\t[ 1 , { \"a\" : 2 } ] \n",
+                                              "[[[[[[]]]]]]",
+                                              "18446744073709551615",
+                                              "123456789012345678901234567890",
+                                              R"({"a":1,"a":2})"};
   return texts;
 }
 
 const std::vector<std::string>& invalid_texts() {
-  static const std::vector<std::string> texts{
-      "", " ", "nul", "nulll", "True", "tru", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x1", "1.e5",
-      "'a'", "\"", "\"a", "\"\\", "\"\\x\"", "\"\\u\"", "\"\\u12\"", "\"\\u123g\"", R"("\ud800")", R"("\ud800x")",
-      R"("\ud800\n")", R"("\ud800\u0041")", R"("\udc00")", R"("\ud83d\ud83d")", "\"\x01\"", "\"\n\"", "\"\x1f\"",
-      "\"\0\""s, "\"\x80\"", "\"\xff\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "\"\xc0\x80\"", "\"\xf4\x90\x80\x80\"",
-      "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1}", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}",
-      "{\"a\" 1}", "{a:1}", "{1:1}", "{\"a\":1]", "{,}", "{}{}", "[]]", "[] x", "1 2", "// x\n1", "/* */1", "[1]//",
-      "\xef\xbb\xbf[]", "[]\0"s, "\0"s, "[\x0b]", "[\xc2\xa0]", "{\"a\":1 \"b\":2}"};
+  static const std::vector<std::string> texts{"",
+                                              " ",
+                                              "nul",
+                                              "nulll",
+                                              "True",
+                                              "tru",
+                                              "NaN",
+                                              "Infinity",
+                                              "-",
+                                              "+1",
+                                              "01",
+                                              "-01",
+                                              "1.",
+                                              ".5",
+                                              "1e",
+                                              "1e+",
+                                              "0x1",
+                                              "1.e5",
+                                              "'a'",
+                                              "\"",
+                                              "\"a",
+                                              "\"\\",
+                                              "\"\\x\"",
+                                              "\"\\u\"",
+                                              "\"\\u12\"",
+                                              "\"\\u123g\"",
+                                              R"("\ud800")",
+                                              R"("\ud800x")",
+                                              R"("\ud800\n")",
+                                              R"("\ud800\u0041")",
+                                              R"("\udc00")",
+                                              R"("\ud83d\ud83d")",
+                                              "\"\x01\"",
+                                              "\"\n\"",
+                                              "\"\x1f\"",
+                                              "\"\0\""s,
+                                              "\"\x80\"",
+                                              "\"\xff\"",
+                                              "\"\xc3\"",
+                                              "\"\xed\xa0\x80\"",
+                                              "\"\xc0\x80\"",
+                                              "\"\xf4\x90\x80\x80\"",
+                                              "[",
+                                              "[1",
+                                              "[1,",
+                                              "[1,]",
+                                              "[,1]",
+                                              "[1 2]",
+                                              "[1}",
+                                              "{",
+                                              "{\"a\"",
+                                              "{\"a\":",
+                                              "{\"a\":1",
+                                              "{\"a\":1,",
+                                              "{\"a\":1,}",
+                                              "{\"a\" 1}",
+                                              "{a:1}",
+                                              "{1:1}",
+                                              "{\"a\":1]",
+                                              "{,}",
+                                              "{}{}",
+                                              "[]]",
+                                              "[] x",
+                                              "1 2",
+                                              "// x\n1",
+                                              "/* */1",
+                                              "[1]//",
+                                              "\xef\xbb\xbf[]",
+                                              "[]\0"s,
+                                              "\0"s,
+                                              "[\x0b]",
+                                              "[\xc2\xa0]",
+                                              "{\"a\":1 \"b\":2}"};
   return texts;
 }
 
@@ -169,7 +254,8 @@ TEST_CASE("json reader: integers are exact or refused") {
   };
   CHECK(read_u64("18446744073709551615") == std::numeric_limits<std::uint64_t>::max());
   CHECK(read_u64(" 9007199254740993") == 9007199254740993ULL);
-  for (const char* wrong : {"18446744073709551616", "-1", "-0", "1.0", "1e2", "01", "\"1\"", "null", "", "99999999999999999999999"}) {
+  for (const char* wrong :
+       {"18446744073709551616", "-1", "-0", "1.0", "1e2", "01", "\"1\"", "null", "", "99999999999999999999999"}) {
     CHECK_THROWS_AS(static_cast<void>(read_u64(wrong)), FormatError);
   }
   JsonReader json("[-9223372036854775808,9223372036854775808]", "", deep);
@@ -177,8 +263,8 @@ TEST_CASE("json reader: integers are exact or refused") {
   CHECK(json.next_item());
   CHECK(json.integer<std::int64_t>() == std::numeric_limits<std::int64_t>::min());
   CHECK(json.next_item());
-  CHECK_THROWS_WITH_AS(static_cast<void>(json.integer<std::int64_t>()), "byte 22: expected an integer of 64 bits, found '9'",
-                       FormatError);
+  CHECK_THROWS_WITH_AS(static_cast<void>(json.integer<std::int64_t>()),
+                       "byte 22: expected an integer of 64 bits, found '9'", FormatError);
 }
 
 TEST_CASE("json reader: what is not what the caller asks for is refused") {

@@ -53,7 +53,8 @@ bool refuses(std::string_view text, format::TensorSource* tensors = nullptr) {
 struct Source : format::TensorSource {
   std::vector<std::string> asked;
   TensorInfo tensor(std::uint64_t i, std::optional<Dtype> complex, std::string_view device) override {
-    asked.push_back(std::to_string(i) + " " + (complex ? std::string(name(*complex)) : "-") + " " + std::string(device));
+    asked.push_back(std::to_string(i) + " " + (complex ? std::string(name(*complex)) : "-") + " " +
+                    std::string(device));
     return trainstate::tests::tensor(Dtype::u8, {1});
   }
   List list(std::uint64_t i) override {
@@ -98,9 +99,8 @@ TEST_CASE("json tree: what the encoding looks like") {
   tree["nan"] = std::bit_cast<double>(0x7ff8000000000001ULL);
   tree["bytes"] = "\xff";
   tree["\xfe"] = Tree();
-  CHECK(encode(tree) ==
-        R"({"a":1,"b":1.0,"c":[null,true,"x",-0.0],"3":{"$s:3":"three","$s:$x":"dollar"},)"
-        R"("nan":{"$f":"7ff8000000000001"},"bytes":{"$b":"/w=="},"$b:/g==":{}})");
+  CHECK(encode(tree) == R"({"a":1,"b":1.0,"c":[null,true,"x",-0.0],"3":{"$s:3":"three","$s:$x":"dollar"},)"
+                        R"("nan":{"$f":"7ff8000000000001"},"bytes":{"$b":"/w=="},"$b:/g==":{}})");
 }
 
 TEST_CASE("json tree: tensors and long lists are numbers in the tree's order") {
@@ -147,16 +147,45 @@ TEST_CASE("json tree: what is kept as a tensor") {
 
 TEST_CASE("json tree: texts that no encoder writes are refused") {
   Source source;
-  for (const char* text :
-       {"", "[]", "null", "1", R"({"a":1,"a":2})", R"({"5":1,"5":2})", R"({"a":1,"$s:a":2})", R"({"a":1,"\u0061":2})",
-        R"({"$x":1})", R"({"$t:":1})", R"({"$b:!":1})", R"({"$b:YQ":1})", R"({"a":1,"$t":0})",
-        R"({"a":{"$f":"7ff0000000000000","x":1}})", R"({"a":{"$f":"3ff0000000000000"}})", R"({"a":{"$f":"7FF0000000000000"}})",
-        R"({"a":{"$f":"7ff"}})", R"({"a":{"$f":1}})", R"({"a":{"$b":"YQ"}})", R"({"a":{"$b":null}})", R"({"a":{"$b":"","b":1}})",
-        R"({"a":{"$t":-1}})", R"({"a":{"$t":1.0}})", R"({"a":{"$t":"x"}})", R"({"a":{"$t":0,"x":1}})",
-        R"({"a":{"$t":0,"dtype":"F32"}})", R"({"a":{"$t":0,"device":1}})", R"({"a":{"$t":0,"device":"cpu","dtype":"C32"}})",
-        R"({"a":{"$t":0,"dtype":"C32","dtype":"C32"}})", R"({"a":{"$t":0,"device":"x","device":"x"}})", R"({"a":{"$l":-1}})",
-        R"({"a":{"$l":0,"x":1}})", R"({"a":9223372036854775808})", R"({"a":-9223372036854775809})", R"({"a":1e999})",
-        R"({"a":1e-999})", R"({"a":1}x)", R"({"a":1)", R"({"a":01})"}) {
+  for (const char* text : {"",
+                           "[]",
+                           "null",
+                           "1",
+                           R"({"a":1,"a":2})",
+                           R"({"5":1,"5":2})",
+                           R"({"a":1,"$s:a":2})",
+                           R"({"a":1,"\u0061":2})",
+                           R"({"$x":1})",
+                           R"({"$t:":1})",
+                           R"({"$b:!":1})",
+                           R"({"$b:YQ":1})",
+                           R"({"a":1,"$t":0})",
+                           R"({"a":{"$f":"7ff0000000000000","x":1}})",
+                           R"({"a":{"$f":"3ff0000000000000"}})",
+                           R"({"a":{"$f":"7FF0000000000000"}})",
+                           R"({"a":{"$f":"7ff"}})",
+                           R"({"a":{"$f":1}})",
+                           R"({"a":{"$b":"YQ"}})",
+                           R"({"a":{"$b":null}})",
+                           R"({"a":{"$b":"","b":1}})",
+                           R"({"a":{"$t":-1}})",
+                           R"({"a":{"$t":1.0}})",
+                           R"({"a":{"$t":"x"}})",
+                           R"({"a":{"$t":0,"x":1}})",
+                           R"({"a":{"$t":0,"dtype":"F32"}})",
+                           R"({"a":{"$t":0,"device":1}})",
+                           R"({"a":{"$t":0,"device":"cpu","dtype":"C32"}})",
+                           R"({"a":{"$t":0,"dtype":"C32","dtype":"C32"}})",
+                           R"({"a":{"$t":0,"device":"x","device":"x"}})",
+                           R"({"a":{"$l":-1}})",
+                           R"({"a":{"$l":0,"x":1}})",
+                           R"({"a":9223372036854775808})",
+                           R"({"a":-9223372036854775809})",
+                           R"({"a":1e999})",
+                           R"({"a":1e-999})",
+                           R"({"a":1}x)",
+                           R"({"a":1)",
+                           R"({"a":01})"}) {
     INFO(text);
     CHECK(refuses(text, &source));
   }

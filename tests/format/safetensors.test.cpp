@@ -68,20 +68,14 @@ Document small_document() {
 }  // namespace
 
 TEST_CASE("safetensors: the golden bytes of an empty document") {
-  const std::string header =
-      R"({"__metadata__":{"format":"pt","trainstate.xxh3":"6e4b1e8b7f2c8d0e","trainstate":"{\"format\":1,\"tree\":{}}"}} )";
   const std::string file = written({});
+  CHECK(file == raw_file(R"({"__metadata__":{"format":"pt","trainstate.xxh3":"ceadb76c0ce4228a",)"
+                         R"("trainstate":"{\"format\":1,\"tree\":{}}"}} )"));
+  CHECK(file.size() % 8 == 0);
   // The checksum is that of the file with zeros for its own digits.
   std::string zeros = file;
-  const std::size_t at = file.find("xxh3\":\"") + 7;
-  zeros.replace(at, 16, 16, '0');
-  const std::string digits = trainstate::io::hex_text(trainstate::io::checksum(std::as_bytes(std::span(zeros))));
-  CHECK(file.substr(at, 16) == digits);
-  std::string expected = raw_file(header);
-  expected.replace(at, 16, digits);
-  expected.resize(8 + (expected.size() - 8 + 7) / 8 * 8, ' ');
-  expected[0] = static_cast<char>(expected.size() - 8);
-  CHECK(file == expected);
+  zeros.replace(file.find("ceadb76c0ce4228a"), 16, 16, '0');
+  CHECK(trainstate::io::checksum(std::as_bytes(std::span(zeros))) == 0xceadb76c0ce4228aULL);
   check_round_trip({});
 }
 
@@ -100,8 +94,16 @@ TEST_CASE("safetensors: every value, key, nesting and long list survives") {
 }
 
 TEST_CASE("safetensors: every dtype in many shapes survives") {
-  const std::vector<Shape> shapes{{},     {8},          {0},          {2, 0}, {0, std::int64_t{1} << 61}, {4, 2},
-                                  {1, 8}, {2, 2, 2, 2}, {1, 2, 1, 2, 1, 2, 1, 1, 1}, {2, 1, 1, 1, 1, 1, 1, 1, 2, 2}};
+  const std::vector<Shape> shapes{{},
+                                  {8},
+                                  {0},
+                                  {2, 0},
+                                  {0, std::int64_t{1} << 61},
+                                  {4, 2},
+                                  {1, 8},
+                                  {2, 2, 2, 2},
+                                  {1, 2, 1, 2, 1, 2, 1, 1, 1},
+                                  {2, 1, 1, 1, 1, 1, 1, 1, 2, 2}};
   Tree tree;
   for (int d = 0; d < 24; ++d) {
     const auto dtype = static_cast<Dtype>(d);
@@ -167,8 +169,7 @@ TEST_CASE("safetensors: devices survive, also of tied and misaligned tensors") {
     std::vector<std::byte> memory(file.size() + shift);
     std::memcpy(memory.data() + shift, file.data(), file.size());
     const auto owner = std::make_shared<std::vector<std::byte>>(std::move(memory));
-    const auto image =
-        std::make_shared<const Storage>(Storage{owner, owner->data() + shift, file.size(), "cpu"});
+    const auto image = std::make_shared<const Storage>(Storage{owner, owner->data() + shift, file.size(), "cpu"});
     const Tree back = format::read_safetensors(image, "file", verified).tree;
     CHECK(back == tree);
     for (const auto& [key, value] : back) {

@@ -52,10 +52,10 @@ TEST_CASE("safetensors header: the golden empty file") {
 }
 
 TEST_CASE("safetensors header: reads what it says") {
-  const Header header = parse(raw_file(
-      R"({"b":{"shape":[2,1],"data_offsets":[3,7],"dtype":"F16"},"__metadata__":{"k":"v\n","":""},)"
-      R"("a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3],"extra":{"ignored":[1,{"e":2.5}]}}})",
-      "1234567"));
+  const Header header =
+      parse(raw_file(R"({"b":{"shape":[2,1],"data_offsets":[3,7],"dtype":"F16"},"__metadata__":{"k":"v\n","":""},)"
+                     R"("a":{"dtype":"BOOL","shape":[3],"data_offsets":[0,3],"extra":{"ignored":[1,{"e":2.5}]}}})",
+                     "1234567"));
   REQUIRE(header.entries.size() == 2);
   CHECK(header.entries[0].name == "b");
   CHECK(header.entries[0].dtype == Dtype::f16);
@@ -92,15 +92,15 @@ TEST_CASE("safetensors header: accepted edges") {
   for (const auto& file :
        {raw_file("{}"), raw_file(" \t\r\n{} \t\r\n"), raw_file(R"({"__metadata__":{}})"),
         raw_file(R"({"__metadata__":{"a":"b"}})"), raw_file(R"({"__metadata__":null})"),
-        raw_file(R"({"\u005f_metadata__":{"a":"b"}})"),
-        raw_file("{\"\":" + byte + "}", "d"),                                  // an empty name
-        one("F32", "", "0,4", 4),                                              // rank 0
-        one("F32", "2,0", "0,0", 0),                                           // a zero-sized dimension
-        one("F32", "0,9223372036854775807", "0,0", 0),                         //
-        one("U8", "1,1,1,1,1,1,1,1,1,1", "0,1", 1),                            // many dimensions
-        one("F4", "1,2", "0,1", 1), one("F6_E2M3", "4", "0,3", 3),             // parts of bytes that fill some
+        raw_file(R"({"\u005f_metadata__":{"a":"b"}})"), raw_file("{\"\":" + byte + "}", "d"),  // an empty name
+        one("F32", "", "0,4", 4),                                                              // rank 0
+        one("F32", "2,0", "0,0", 0),                                                           // a zero-sized dimension
+        one("F32", "0,9223372036854775807", "0,0", 0),                                         //
+        one("U8", "1,1,1,1,1,1,1,1,1,1", "0,1", 1),                                            // many dimensions
+        one("F4", "1,2", "0,1", 1), one("F6_E2M3", "4", "0,3", 3),  // parts of bytes that fill some
         raw_file("{\"x\":" + entry("U8", "0", "0,0") + ",\"y\":" + entry("F64", "3,0", "0,0") + "}"),
-        raw_file("{\"x\":" + entry("U8", "0", "1,1") + ",\"y\":" + byte + ",\"z\":" + entry("U8", "0", "0,0") + "}", "d"),
+        raw_file("{\"x\":" + entry("U8", "0", "1,1") + ",\"y\":" + byte + ",\"z\":" + entry("U8", "0", "0,0") + "}",
+                 "d"),
         raw_file("{\"x\":" + entry("U8", "1", "1,2") + ",\"y\":" + byte + "}", "dd"),  // any order
         raw_file("{\"__metadata__\":{\"x\":\"y\"},\"x\":" + byte + "}", "d"),
         raw_file(R"({"x":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"e":1,"e":2}})", "d")}) {
@@ -156,8 +156,9 @@ TEST_CASE("safetensors header: shapes agree with bytes, and nothing overflows") 
   CHECK(why(one("I32", "2,2", "0,16", 16)).empty());
   CHECK(why(one("I32", "2,2", "0,4", 4)).find("'x': expected 16 bytes for its dtype and shape, found 4") !=
         std::string::npos);
-  for (const char* shape : {"2,18446744073709551614", "2,9223372036854775807", "4294967296,4294967296", "9223372036854775807",
-                            "4611686018427387904,4611686018427387904,0", "18446744073709551615", "9223372036854775808,0"}) {
+  for (const char* shape :
+       {"2,18446744073709551614", "2,9223372036854775807", "4294967296,4294967296", "9223372036854775807",
+        "4611686018427387904,4611686018427387904,0", "18446744073709551615", "9223372036854775808,0"}) {
     INFO(shape);
     CHECK_FALSE(why(one("I32", shape, "0,4", 4)).empty());
     CHECK_FALSE(why(one("I32", shape, "0,0", 0)).empty());
@@ -170,24 +171,39 @@ TEST_CASE("safetensors header: shapes agree with bytes, and nothing overflows") 
 TEST_CASE("safetensors header: malformed entries") {
   const auto bad = [](const std::string& text) { return why(raw_file("{\"x\":" + text + "}", "d")); };
   CHECK(bad(byte).empty());
-  for (const char* text :
-       {"null", "1", "[]", "{}", "\"x\"", R"(["U8",[1],[0,1]])", R"({"dtype":"U8","shape":[1]})",
-        R"({"dtype":"U8","data_offsets":[0,1]})", R"({"shape":[1],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[0,1],"data_offsets":[0,1]})",
-        R"({"dtype":1,"shape":[1],"data_offsets":[0,1]})", R"({"dtype":null,"shape":[1],"data_offsets":[0,1]})",
-        R"({"dtype":{"U8":null},"shape":[1],"data_offsets":[0,1]})", R"({"dtype":"U8","shape":1,"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":null,"data_offsets":[0,1]})", R"({"dtype":"U8","shape":[-1],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[-0],"data_offsets":[0,0]})", R"({"dtype":"U8","shape":[1.0],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[1e0],"data_offsets":[0,1]})", R"({"dtype":"U8","shape":["1"],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[0]})", R"({"dtype":"U8","shape":[1],"data_offsets":[]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[0,1,1]})", R"({"dtype":"U8","shape":[1],"data_offsets":[0,1,2]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[-0,1]})", R"({"dtype":"U8","shape":[1],"data_offsets":[0,1.0]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[0,1e0]})", R"({"dtype":"U8","shape":[1],"data_offsets":[-1,0]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551616]})",
-        R"({"dtype":"U8","shape":[1],"data_offsets":null})"}) {
+  for (const char* text : {"null",
+                           "1",
+                           "[]",
+                           "{}",
+                           "\"x\"",
+                           R"(["U8",[1],[0,1]])",
+                           R"({"dtype":"U8","shape":[1]})",
+                           R"({"dtype":"U8","data_offsets":[0,1]})",
+                           R"({"shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,1],"data_offsets":[0,1]})",
+                           R"({"dtype":1,"shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":null,"shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":{"U8":null},"shape":[1],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":1,"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":null,"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[-1],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[-0],"data_offsets":[0,0]})",
+                           R"({"dtype":"U8","shape":[1.0],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[1e0],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":["1"],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[18446744073709551616],"data_offsets":[0,1]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,1,1]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,1,2]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[-0,1]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,1.0]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,1e0]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[-1,0]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":[0,18446744073709551616]})",
+                           R"({"dtype":"U8","shape":[1],"data_offsets":null})"}) {
     INFO(text);
     CHECK_FALSE(bad(text).empty());
   }
@@ -205,11 +221,11 @@ TEST_CASE("safetensors header: names are unique, however they are spelled and wh
 }
 
 TEST_CASE("safetensors header: metadata maps strings to strings, once") {
-  for (const char* text : {R"({"__metadata__":{"a":1}})", R"({"__metadata__":{"a":null}})", R"({"__metadata__":{"a":["b"]}})",
-                           R"({"__metadata__":{"a":{"b":"c"}}})", R"({"__metadata__":[]})", R"({"__metadata__":"a"})",
-                           R"({"__metadata__":1})", R"({"__metadata__":{},"__metadata__":{}})",
-                           R"({"__metadata__":null,"__metadata__":{}})", R"({"__metadata__":{"a":"b","a":"b"}})",
-                           R"({"__metadata__":{"a":"b","\u0061":"c"}})"}) {
+  for (const char* text : {R"({"__metadata__":{"a":1}})", R"({"__metadata__":{"a":null}})",
+                           R"({"__metadata__":{"a":["b"]}})", R"({"__metadata__":{"a":{"b":"c"}}})",
+                           R"({"__metadata__":[]})", R"({"__metadata__":"a"})", R"({"__metadata__":1})",
+                           R"({"__metadata__":{},"__metadata__":{}})", R"({"__metadata__":null,"__metadata__":{}})",
+                           R"({"__metadata__":{"a":"b","a":"b"}})", R"({"__metadata__":{"a":"b","\u0061":"c"}})"}) {
     INFO(text);
     CHECK_FALSE(why(raw_file(text)).empty());
   }
@@ -219,8 +235,8 @@ TEST_CASE("safetensors header: strict JSON, one object, nothing around it") {
   for (const auto& text :
        {""s, "[]"s, "null"s, "\"\""s, "{}{}"s, "{},"s, "{}\0"s, "{}\0\0\0\0\0\0"s, "{}x"s, "\xef\xbb\xbf{}"s, "{,}"s,
         R"({"__metadata__":{"a":"b",}})"s, R"({'__metadata__':{}})"s, R"({"__metadata__":{"a":"\x"}})"s,
-        R"({"__metadata__":{"a":"\ud800"}})"s, "{\"__metadata__\":{\"a\":\"\n\"}}"s, "{\"__metadata__\":{\"a\":\"\xff\"}}"s,
-        "{\"\xc3\":" + byte + "}", R"({"__metadata__":{}} // end)"s}) {
+        R"({"__metadata__":{"a":"\ud800"}})"s, "{\"__metadata__\":{\"a\":\"\n\"}}"s,
+        "{\"__metadata__\":{\"a\":\"\xff\"}}"s, "{\"\xc3\":" + byte + "}", R"({"__metadata__":{}} // end)"s}) {
     INFO(text);
     CHECK_FALSE(why(raw_file(text, "")).empty());
   }

@@ -56,9 +56,9 @@ TEST_CASE("safetensors layout: names are paths joined with dots") {
   tree["ä\n"] = fresh();
   tree["\xff"] = fresh();
   tree[""] = Tree{{"", fresh()}, {"x", fresh()}};
-  CHECK(names_of(with_tree(tree)) ==
-        std::vector<std::string>{"%FF", ".", ".x", "a/b~c", "list.1", "list.2.0", "model.conv1.weight",
-                                 "optimizer.state.-1", "optimizer.state.0.exp_avg", "ä\n"});
+  CHECK(names_of(with_tree(tree)) == std::vector<std::string>{"%FF", ".", ".x", "a/b~c", "list.1", "list.2.0",
+                                                              "model.conv1.weight", "optimizer.state.-1",
+                                                              "optimizer.state.0.exp_avg", "ä\n"});
   CHECK(names_of(with_tree(Tree{{"", fresh()}})) == std::vector<std::string>{""});
 }
 
@@ -79,8 +79,8 @@ TEST_CASE("safetensors layout: names that the file needs itself are taken") {
   tree["__metadata__"] = fresh();
   tree["trainstate.tree"] = fresh();
   tree["trainstate"] = Tree{{"tree", fresh()}, {"manifest", fresh()}};
-  CHECK(names_of(with_tree(tree)) == std::vector<std::string>{"__metadata__#2", "trainstate.manifest#2",
-                                                              "trainstate.tree#2", "trainstate.tree#3"});
+  CHECK(names_of(with_tree(tree)) ==
+        std::vector<std::string>{"__metadata__#2", "trainstate.manifest#2", "trainstate.tree#2", "trainstate.tree#3"});
 }
 
 TEST_CASE("safetensors layout: a name that very many want is no trouble") {
@@ -138,7 +138,8 @@ TEST_CASE("safetensors layout: tied tensors are one, overlapping and equal ones 
   tree["reshaped"] = reshaped;
   tree["part"] = part;
   tree["equal"] = w.storage ? tensor(Dtype::f32, {2, 2}) : w;
-  CHECK(names_of(with_tree(tree)) == std::vector<std::string>{"column", "equal", "part", "reshaped", "w", "other_type"});
+  CHECK(names_of(with_tree(tree)) ==
+        std::vector<std::string>{"column", "equal", "part", "reshaped", "w", "other_type"});
 
   const TensorInfo none{Dtype::f32, {0}, {1}, nullptr, 0};
   CHECK(names_of(with_tree(Tree{{"a", none}, {"b", none}})).size() == 2);
@@ -163,7 +164,8 @@ TEST_CASE("safetensors layout: complex dtypes without a name are pairs of reals"
 
 TEST_CASE("safetensors layout: long lists of the manifest are under its name") {
   auto document = with_tree(Tree{{"history", List(64, Value(1.5))}});
-  document.manifest = Tree{{"ids", List(64, Value(1))}, {"flags", List(64, Value(true))}, {"short", List(63, Value(1))}};
+  document.manifest =
+      Tree{{"ids", List(64, Value(1))}, {"flags", List(64, Value(true))}, {"short", List(63, Value(1))}};
   CHECK(names_of(document) ==
         std::vector<std::string>{"trainstate.manifest.ids", "history", "trainstate.manifest.flags"});
 }

@@ -60,10 +60,9 @@ const std::string two_numbers = std::string(15, '\0') + std::string(1, '\0');
 
 TEST_CASE("safetensors reader: takes a signed file") {
   CHECK(why(signed_file(R"({"format":1,"tree":{}})")).empty());
-  const auto document =
-      read(signed_file(R"({"format":1,"tree":{"a":{"$t":0},"b":[{"$t":0}]},"manifest":{"v":1}})",
-                       R"("a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]})", "xyz"),
-           {.verify = true, .threads = 0, .progress = {}});
+  const auto document = read(signed_file(R"({"format":1,"tree":{"a":{"$t":0},"b":[{"$t":0}]},"manifest":{"v":1}})",
+                                         R"("a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]})", "xyz"),
+                             {.verify = true, .threads = 0, .progress = {}});
   CHECK(text_of(document.tree.at<TensorInfo>("a").bytes()) == "xyz");
   CHECK(document.manifest->at<std::int64_t>("v") == 1);
   CHECK(document.metadata.empty());
@@ -79,13 +78,13 @@ TEST_CASE("safetensors reader: a later format is a VersionError") {
 }
 
 TEST_CASE("safetensors reader: the tree's text is strict") {
-  for (const char* text : {"", "{}", "[]", R"({"tree":{}})", R"({"tree":{},"format":1})", R"({"format":"1","tree":{}})",
-                           R"({"format":1})", R"({"format":1,"tree":[]})", R"({"format":1,"tree":null})",
-                           R"({"format":1,"manifest":{}})", R"({"format":1,"tree":{},"more":{}})",
-                           R"({"format":1,"tree":{},"manifest":{},"more":{}})", R"({"format":1,"tree":{},"manifest":null})",
-                           R"({"format":1,"tree":{}} x)", R"({"format":1,"tree":{"a":{"$t":0}}})",
-                           R"({"format":1,"tree":"trainstate.tree"})", R"({"format":1,"tree":"elsewhere"})",
-                           R"({"format":1,"tree":{},"manifest":"trainstate.manifest"})"}) {
+  for (const char* text :
+       {"", "{}", "[]", R"({"tree":{}})", R"({"tree":{},"format":1})", R"({"format":"1","tree":{}})", R"({"format":1})",
+        R"({"format":1,"tree":[]})", R"({"format":1,"tree":null})", R"({"format":1,"manifest":{}})",
+        R"({"format":1,"tree":{},"more":{}})", R"({"format":1,"tree":{},"manifest":{},"more":{}})",
+        R"({"format":1,"tree":{},"manifest":null})", R"({"format":1,"tree":{}} x)",
+        R"({"format":1,"tree":{"a":{"$t":0}}})", R"({"format":1,"tree":"trainstate.tree"})",
+        R"({"format":1,"tree":"elsewhere"})", R"({"format":1,"tree":{},"manifest":"trainstate.manifest"})"}) {
     INFO(text);
     CHECK_FALSE(why(signed_file(text)).empty());
   }
@@ -142,11 +141,11 @@ TEST_CASE("safetensors reader: lists are lists of numbers, each once") {
 TEST_CASE("safetensors reader: a tree in a tensor of its own") {
   const std::string text = R"({"a":{"$t":0}})";
   const auto with = [&](const std::string& dtype, const std::string& shape, const std::string& json) {
-    return why(signed_file(
-        R"({"format":1,"tree":"trainstate.tree"})",
-        R"("a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"trainstate.tree":{"dtype":")" + dtype +
-            R"(","shape":[)" + shape + R"(],"data_offsets":[3,)" + std::to_string(3 + json.size()) + "]}",
-        "xyz" + json));
+    return why(signed_file(R"({"format":1,"tree":"trainstate.tree"})",
+                           R"("a":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"trainstate.tree":{"dtype":")" +
+                               dtype + R"(","shape":[)" + shape + R"(],"data_offsets":[3,)" +
+                               std::to_string(3 + json.size()) + "]}",
+                           "xyz" + json));
   };
   CHECK(text.size() == 14);
   CHECK(with("U8", "14", text).empty());
@@ -171,8 +170,8 @@ TEST_CASE("safetensors reader: a tree's text is verified even when tensors are n
   };
   CHECK_NOTHROW(read(damaged(1)));  // in w, which is last
   CHECK_THROWS_AS(read(damaged(1), {.verify = true, .threads = 0, .progress = {}}), IntegrityError);
-  CHECK_THROWS_AS(read(damaged(1000)), IntegrityError);                      // in the tree's text
-  CHECK_THROWS_AS(read(damaged(64 + (2 << 20) + 300)), IntegrityError);      // in the list
+  CHECK_THROWS_AS(read(damaged(1000)), IntegrityError);                  // in the tree's text
+  CHECK_THROWS_AS(read(damaged(64 + (2 << 20) + 300)), IntegrityError);  // in the list
 }
 
 TEST_CASE("safetensors reader: checksums cannot be taken away, moved or respelled") {
@@ -224,6 +223,7 @@ TEST_CASE("safetensors reader: verification reports progress and can be cancelle
     CHECK(total == 30'000'000);
     CHECK(last == total);
     CHECK_THROWS_AS(
-        read(file, {.verify = true, .threads = threads, .progress = [](std::uint64_t, std::uint64_t) { throw 7; }}), int);
+        read(file, {.verify = true, .threads = threads, .progress = [](std::uint64_t, std::uint64_t) { throw 7; }}),
+        int);
   }
 }

@@ -69,20 +69,47 @@ inline Tree nasty_tree() {
     integers.push_back(i);
   }
   using limits = std::numeric_limits<double>;
-  for (const double d :
-       {0.0, -0.0, 1.0, -1.0, 0.1, 1.0 / 3, 5e-324, -5e-324, 2.2250738585072011e-308, 2.2250738585072014e-308,
-        limits::min(), limits::max(), limits::lowest(), limits::epsilon(), 1e22, 1e23, 1e-7, 123456789012345680.0,
-        9007199254740993.0, 1e15, 1e16, 1e17, 1e300, 3.0e-300, limits::infinity(), -limits::infinity(),
-        limits::quiet_NaN(), -limits::quiet_NaN()}) {
+  for (const double d : {0.0,
+                         -0.0,
+                         1.0,
+                         -1.0,
+                         0.1,
+                         1.0 / 3,
+                         5e-324,
+                         -5e-324,
+                         2.2250738585072011e-308,
+                         2.2250738585072014e-308,
+                         limits::min(),
+                         limits::max(),
+                         limits::lowest(),
+                         limits::epsilon(),
+                         1e22,
+                         1e23,
+                         1e-7,
+                         123456789012345680.0,
+                         9007199254740993.0,
+                         1e15,
+                         1e16,
+                         1e17,
+                         1e300,
+                         3.0e-300,
+                         limits::infinity(),
+                         -limits::infinity(),
+                         limits::quiet_NaN(),
+                         -limits::quiet_NaN()}) {
     doubles.push_back(d);
   }
-  for (const std::uint64_t bits : {0x7ff0000000000001ULL, 0x7ff4000000000000ULL, 0xfff8dead0000beefULL, 0x7fffffffffffffffULL}) {
+  for (const std::uint64_t bits :
+       {0x7ff0000000000001ULL, 0x7ff4000000000000ULL, 0xfff8dead0000beefULL, 0x7fffffffffffffffULL}) {
     doubles.push_back(std::bit_cast<double>(bits));
   }
-  for (const char* s : {"", "plain", "\"quotes\" \\ / \b\f\n\r\t \x01\x1f\x7f", "Grüße 日本語 \xf0\x9f\x98\x80",
-                        "\xef\xbf\xbf", "\xef\xbb\xbf" "bom", "$t", "$b:eA==", "null", "{\"$t\":0}", "5",
-                        // not UTF-8
-                        "\xff", "\xc3", "\xed\xa0\x80", "\xc0\xaf", "\xf4\x90\x80\x80", "ok\x80ok"}) {
+  for (const char* s :
+       {"", "plain", "\"quotes\" \\ / \b\f\n\r\t \x01\x1f\x7f", "Grüße 日本語 \xf0\x9f\x98\x80", "\xef\xbf\xbf",
+        "\xef\xbb\xbf"
+        "bom",
+        "$t", "$b:eA==", "null", "{\"$t\":0}", "5",
+        // not UTF-8
+        "\xff", "\xc3", "\xed\xa0\x80", "\xc0\xaf", "\xf4\x90\x80\x80", "ok\x80ok"}) {
     strings.push_back(s);
   }
   strings.push_back(std::string("nul\0nul", 7));
@@ -94,13 +121,39 @@ inline Tree nasty_tree() {
   tree["nested"] = List{List{List(), Tree(), None()}, Tree{{"a", List{1, 2.0, "x", true}}}};
 
   Tree keys;
-  for (const std::int64_t k : {std::int64_t{0}, std::int64_t{7}, std::int64_t{-7}, std::numeric_limits<std::int64_t>::max(),
-                               std::numeric_limits<std::int64_t>::min()}) {
+  for (const std::int64_t k : {std::int64_t{0}, std::int64_t{7}, std::int64_t{-7},
+                               std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()}) {
     keys[k] = k;
   }
-  for (const char* k : {"0", "7", "-7", "9223372036854775807", "9223372036854775808", "-0", "007", "1.0", "", "a/b",
-                        "~", "a.b", "$", "$t", "$l", "$f", "$b", "$s:", "$b:", "$s:5", "$b:!!", "\"", "\\", "\n", "ä",
-                        "\xff\xfe", "\xed\xb0\x80", "__metadata__", "trainstate"}) {
+  for (const char* k : {"0",
+                        "7",
+                        "-7",
+                        "9223372036854775807",
+                        "9223372036854775808",
+                        "-0",
+                        "007",
+                        "1.0",
+                        "",
+                        "a/b",
+                        "~",
+                        "a.b",
+                        "$",
+                        "$t",
+                        "$l",
+                        "$f",
+                        "$b",
+                        "$s:",
+                        "$b:",
+                        "$s:5",
+                        "$b:!!",
+                        "\"",
+                        "\\",
+                        "\n",
+                        "ä",
+                        "\xff\xfe",
+                        "\xed\xb0\x80",
+                        "__metadata__",
+                        "trainstate"}) {
     keys[k] = k;
   }
   keys[std::string("\0", 1)] = "nul";
@@ -116,7 +169,9 @@ inline Tree long_lists() {
     for (std::size_t i = 0; i < n; ++i) {
       bools.push_back(i % 3 == 0);
       integers.push_back(static_cast<std::int64_t>(i * 0x9E3779B97F4A7C15ULL >> 1));
-      doubles.push_back(i == 5 ? std::bit_cast<double>(0x7ff0000000000123ULL) : i == 6 ? -0.0 : static_cast<double>(i) / 7);
+      doubles.push_back(i == 5   ? std::bit_cast<double>(0x7ff0000000000123ULL)
+                        : i == 6 ? -0.0
+                                 : static_cast<double>(i) / 7);
       mixed.push_back(i + 1 == n ? Value(1.0) : Value(1));
       nones.push_back(None());
     }

@@ -325,20 +325,19 @@ TEST_CASE("atomic file: a killed save leaves the old file, and the next save cle
 TEST_CASE("atomic file: only debris of ours for this file is removed") {
   const TemporaryFolder folder;
   const std::string random = "0123456789abcdef";
-  const Names kept{
-      ".file.trainstate-12-" + random,                    // no suffix
-      ".file.trainstate-12-" + random + ".tmp.txt",       // another suffix
-      "x.file.trainstate-12-" + random + ".tmp",          // another prefix
-      ".other.trainstate-12-" + random + ".tmp",          // of another file
-      ".file.trainstate-12-0123.tmp",                     // too short
-      ".file.trainstate--" + random + ".tmp",             // no process
-      ".file.trainstate-1x-" + random + ".tmp",           // no number
-      ".file.trainstate-12-0123456789ABCDEF.tmp",         // not as we spell it
-      ".file.trainstate-.tmp",
-      ".file.trainstate-12-" + random + "-" + random + ".tmp",
-      ".FILE.trainstate-12-" + random + ".tmp",
-      "file.tmp",
-      ".file.swp"};
+  const Names kept{".file.trainstate-12-" + random,               // no suffix
+                   ".file.trainstate-12-" + random + ".tmp.txt",  // another suffix
+                   "x.file.trainstate-12-" + random + ".tmp",     // another prefix
+                   ".other.trainstate-12-" + random + ".tmp",     // of another file
+                   ".file.trainstate-12-0123.tmp",                // too short
+                   ".file.trainstate--" + random + ".tmp",        // no process
+                   ".file.trainstate-1x-" + random + ".tmp",      // no number
+                   ".file.trainstate-12-0123456789ABCDEF.tmp",    // not as we spell it
+                   ".file.trainstate-.tmp",
+                   ".file.trainstate-12-" + random + "-" + random + ".tmp",
+                   ".FILE.trainstate-12-" + random + ".tmp",
+                   "file.tmp",
+                   ".file.swp"};
   for (const auto& name : kept) put(folder / name, "mine");
   const std::string live = ".file.trainstate-12-1111111111111111.tmp";
   put(folder / live, "being written");

@@ -32,7 +32,8 @@ TEST_CASE("checksum: pieces of any size give the checksum of the whole") {
 TEST_CASE("checksum: hexadecimal text has one spelling") {
   CHECK(io::hex_text(0) == "0000000000000000");
   CHECK(io::hex_text(0x0123456789abcdefULL) == "0123456789abcdef");
-  for (const std::uint64_t value : {0ULL, 1ULL, 0xdeadbeefULL, ~0ULL}) CHECK(io::parse_hex(io::hex_text(value)) == value);
+  for (const std::uint64_t value : {0ULL, 1ULL, 0xdeadbeefULL, ~0ULL})
+    CHECK(io::parse_hex(io::hex_text(value)) == value);
   for (const char* wrong : {"", "0", "00000000000000000", "0123456789ABCDEF", "000000000000000g", "000000000000000/",
                             "000000000000000:", "000000000000000`", " 00000000000000f", "0x00000000000000"}) {
     CHECK_FALSE(io::parse_hex(wrong));

@@ -111,9 +111,9 @@ TEST_CASE("chunks: progress grows, on the calling thread, and ends with the tota
 TEST_CASE("chunks: what progress throws ends the work and passes through") {
   for (const unsigned threads : {1U, 4U}) {
     Recorder job({64 * M});
-    CHECK_THROWS_WITH_AS(io::run_chunks(job.sizes, job, threads,
-                                        [](std::uint64_t, std::uint64_t) { throw std::logic_error("enough"); }),
-                         "enough", std::logic_error);
+    CHECK_THROWS_WITH_AS(
+        io::run_chunks(job.sizes, job, threads, [](std::uint64_t, std::uint64_t) { throw std::logic_error("enough"); }),
+        "enough", std::logic_error);
     CHECK(job.stored < 64 * M);
     CHECK(job.faults == 0);
   }

@@ -142,6 +142,35 @@ struct StandardCodec<std::deque<T, A>> : GrowingCodec<std::deque<T, A>, T> {};
 template <class T, class A>
 struct StandardCodec<std::list<T, A>> : GrowingCodec<std::list<T, A>, T> {};
 
+/// A list of fixed length of which every item has the same type, so that a long one costs no more to compile.
+template <class T, std::size_t N>
+struct StandardCodec<std::array<T, N>> {
+  using Array = std::array<T, N>;
+  static constexpr bool is_value = IsValue<T>;
+
+  static Value save(const Array& x, SaveContext& context) { return save_list(x, context); }
+
+  static void plan(Array& live, const Value& value, LoadContext& context) {
+    if (const List* list = expect_list(value, context, N)) plan_list<T>(live, *list, context);
+  }
+
+  static std::optional<Array> build(const Value& value,
+                                    LoadContext& context) requires Buildable<T> && std::default_initializable<T> {
+    const List* list = expect_list(value, context, N);
+    Array fresh{};
+    std::size_t i = 0;
+    if (!list || !build_items<T>(*list, context, [&](T item) { fresh[i++] = std::move(item); })) return std::nullopt;
+    return fresh;
+  }
+
+  static void migrate(const Array* live, Value& value, LoadContext& context) {
+    if constexpr (!IsValue<T>) migrate_list<T>(live, value, context);
+  }
+  static void collect(const Array& x, NamesContext& context) {
+    if constexpr (!IsValue<T>) collect_list(x, context);
+  }
+};
+
 template <class T, std::size_t N>
 struct StandardCodec<T[N]> {
   static Value save(const T (&x)[N], SaveContext& context) { return save_list(x, context); }
@@ -152,7 +181,7 @@ struct StandardCodec<T[N]> {
   static void collect(const T (&x)[N], NamesContext& context) { collect_list(x, context); }
 };
 
-/// pair, tuple and array: a list of fixed length, each item with its own type.
+/// pair and tuple: a list of fixed length, each item with its own type.
 template <class Tuple>
 struct TupleCodec {
   static constexpr std::size_t size = std::tuple_size_v<Tuple>;
@@ -228,8 +257,6 @@ template <class A, class B>
 struct StandardCodec<std::pair<A, B>> : TupleCodec<std::pair<A, B>> {};
 template <class... Ts>
 struct StandardCodec<std::tuple<Ts...>> : TupleCodec<std::tuple<Ts...>> {};
-template <class T, std::size_t N>
-struct StandardCodec<std::array<T, N>> : TupleCodec<std::array<T, N>> {};
 
 /// set and unordered_set: a list; an unordered one is written sorted, so that equal sets are equal bytes.
 template <class S, bool Sorted>

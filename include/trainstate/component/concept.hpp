@@ -7,16 +7,19 @@
 #include <boost/hana/length.hpp>
 #include <boost/hana/pair.hpp>
 #include <boost/hana/tuple.hpp>
+#include <boost/hana/unpack.hpp>
+
 #include <cstddef>
-#include <trainstate/component/description.hpp>
-#include <trainstate/component/reflection.hpp>
 #include <type_traits>
 #include <utility>
 
+#include "trainstate/component/description.hpp"
+#include "trainstate/component/reflection.hpp"
+
 namespace trainstate {
 
-/// The description of a type that cannot be edited: specialise it with a `static constexpr auto describe()` that returns
-/// `ts::component<T>(...)`. It takes precedence over a describe() of T's own.
+/// The description of a type that cannot be edited: specialise it with a `static constexpr auto describe()` that
+/// returns `ts::component<T>(...)`. It takes precedence over a describe() of T's own.
 template <class T>
 struct describe_for {};
 
@@ -57,7 +60,9 @@ template <class T>
 concept Described = (HasDescribeFor<T> || HasDescribe<T>)&&std::is_same_v<described_type<T>, T>;
 
 template <class T>
-concept HasStructMacro = requires { typename T::hana_accessors_impl; };
+concept HasStructMacro = requires {
+  typename T::hana_accessors_impl;
+};
 
 template <class T, class Class, class Member, Member Class::*p, template <class P, P> class Accessor>
 constexpr bool points_into(const Accessor<Member Class::*, p>&) {
@@ -119,13 +124,9 @@ inline constexpr bool inherits_describe = detail::inherits_description<T>();
 /// Whether each accessor of a Hana Struct gives the member itself; those of BOOST_HANA_ADAPT_ADT may give copies.
 template <class T>
 constexpr bool accessors_reach_members() {
-  using Accessors = decltype(boost::hana::accessors<T>());
-  return []<std::size_t... I>(std::index_sequence<I...>) {
-    return (std::is_lvalue_reference_v<decltype(boost::hana::second(
-                boost::hana::at_c<I>(std::declval<Accessors&>()))(std::declval<T&>()))> &&
-            ...);
-  }
-  (std::make_index_sequence<decltype(boost::hana::length(std::declval<Accessors&>()))::value>{});
+  return boost::hana::unpack(boost::hana::accessors<T>(), []<class... Pairs>(const Pairs&... pairs) {
+    return (std::is_lvalue_reference_v<decltype(boost::hana::second(pairs)(std::declval<T&>()))> && ...);
+  });
 }
 
 template <class T>
@@ -142,8 +143,8 @@ concept StructComponent = is_plain_struct<T>();
 
 }  // namespace detail
 
-/// A class that says what it saves: it has a describe() of its own, or describe_for<T>, or is a hana::Struct.
-/// False, never an error, for everything else; a class that merely inherits describe() is no component.
+/// A class that says what it saves: it has a describe() of its own, or describe_for<T>, or is a hana::Struct. False,
+/// never an error, for everything else; a class that merely inherits describe() is no component.
 template <class T>
 concept Component = std::is_class_v<T> && std::is_same_v<T, std::remove_cv_t<T>> &&
     (detail::Described<T> || detail::StructComponent<T>);

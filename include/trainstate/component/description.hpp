@@ -2,10 +2,11 @@
 #pragma once
 
 #include <boost/hana/basic_tuple.hpp>
+
 #include <cstddef>
-#include <string_view>
-#include <trainstate/fixed_string.hpp>
 #include <type_traits>
+
+#include "trainstate/fixed_string.hpp"
 
 namespace trainstate {
 
@@ -72,8 +73,9 @@ struct Declare {
 
   template <std::size_t N, class Pointer>
   constexpr auto operator()(const char (&key)[N], Pointer pointer) const {
-    static_assert(std::is_member_pointer_v<Pointer>,
-                  "trainstate: a field is declared by its key and a pointer to the member, ts::state(\"key\", &T::m)");
+    static_assert(std::is_member_object_pointer_v<Pointer>,
+                  "trainstate: a field is declared by its key and a pointer to a data member: write ts::state(\"key\", "
+                  "&T::member)");
     return Declared<R, N - 1, Pointer>{key, pointer};
   }
 };
@@ -81,8 +83,8 @@ struct Declare {
 struct DeclareTransient {
   template <class... Pointers>
   constexpr auto operator()(Pointers... pointers) const {
-    static_assert((std::is_member_pointer_v<Pointers> && ...),
-                  "trainstate: ts::transient takes pointers to members, ts::transient(&T::cache)");
+    static_assert((std::is_member_object_pointer_v<Pointers> && ...),
+                  "trainstate: ts::transient takes pointers to data members: write ts::transient(&T::member)");
     return Transient<Pointers...>{boost::hana::basic_tuple<Pointers...>{pointers...}};
   }
 };
@@ -103,11 +105,6 @@ struct Description {
   FixedString<N> name;
   boost::hana::basic_tuple<Arguments...> arguments;
 };
-
-template <class>
-inline constexpr bool is_version = false;
-template <int N>
-inline constexpr bool is_version<Version<N>> = true;
 
 template <class>
 inline constexpr bool is_argument = false;
@@ -146,16 +143,16 @@ inline constexpr detail::DeclareTransient transient{};
 template <int K>
 inline constexpr detail::Migrate<K> migrate{};
 
-/// `ts::base<B>`: the fields of the described base B, as if they were written here. They follow this component's version
-/// and hooks; those of B on its own do not run.
+/// `ts::base<B>`: the fields of the described base B, as if they were written here. They follow this component's
+/// version and hooks; those of B on its own do not run.
 template <class B>
 inline constexpr detail::Base<B> base{};
 
 /// `ts::flat`: the record is one flat dict of all keys, as Python's own schedulers write it.
 inline constexpr detail::Flat flat{};
 
-/// `ts::unchecked`: do not count the members of the aggregate. For what no pointer to member reaches and the count cannot
-/// see through: bit-fields, members of anonymous unions.
+/// `ts::unchecked`: do not count the members of the aggregate. For what no pointer to member reaches and the count
+/// cannot see through: bit-fields, members of anonymous unions.
 inline constexpr detail::Unchecked unchecked{};
 
 /// The description of a component T, to be returned by `static constexpr auto describe()`: a name, then in any order

@@ -1,42 +1,24 @@
 // Field descriptors: one empty type per declared field, with its key, role, type and access.
 #pragma once
 
+#include <boost/hana/accessors.hpp>
 #include <boost/hana/at.hpp>
-#include <boost/hana/flatten.hpp>
+#include <boost/hana/length.hpp>
+#include <boost/hana/pair.hpp>
 #include <boost/hana/string.hpp>
 #include <boost/hana/tuple.hpp>
-#include <boost/hana/unpack.hpp>
+
 #include <cstddef>
 #include <string_view>
-#include <trainstate/component/concept.hpp>
 #include <type_traits>
 #include <utility>
 
+#include "trainstate/component/arguments.hpp"
+#include "trainstate/component/concept.hpp"
+#include "trainstate/component/description.hpp"
+#include "trainstate/component/types.hpp"
+
 namespace trainstate::detail {
-
-/// What T says of itself, as a constant whose arguments can be taken apart.
-template <Described T>
-inline constexpr auto description = detail::describe<T>();
-
-template <class T, std::size_t I>
-inline constexpr const auto& argument = boost::hana::at_c<I>(description<T>.arguments);
-
-template <class T, std::size_t I>
-using argument_type = std::remove_cvref_t<decltype(argument<T, I>)>;
-
-template <class T, std::size_t N, class... Arguments>
-constexpr std::size_t count_arguments(const Description<T, N, Arguments...>&) {
-  return sizeof...(Arguments);
-}
-
-template <class T>
-using argument_indices = std::make_index_sequence<detail::count_arguments(description<T>)>;
-
-/// Whether T's description has an argument of this type.
-template <class T, class Argument>
-inline constexpr bool has_argument = boost::hana::unpack(description<T>.arguments, []<class... A>(const A&...) {
-  return (std::is_same_v<A, Argument> || ...);
-});
 
 template <class Pointer>
 struct Pointee;
@@ -46,8 +28,8 @@ struct Pointee<M C::*const> {
   using owner = C;
 };
 
-/// The member that `pointer` points to. A described class may reach into a base that others cannot (protected
-/// inheritance), hence the cast that looks past access, and only after the classes proved related.
+/// The member that `pointer` points to. A described class may reach into bases that others may not (it inherits them
+/// privately), hence the cast that looks past access; the classes have proved related before.
 template <class M, class C, class X>
 requires std::is_base_of_v<C, X>
 constexpr auto& member_of(X& object, M C::*pointer) {
@@ -68,7 +50,7 @@ struct Field {
   using owner_type = typename Pointee<decltype(pointer)>::owner;
 
   static constexpr auto key = detail::spell_key<T, I>(std::make_index_sequence<argument<T, I>.key.size()>{});
-  static constexpr Role role = argument_type<T, I>::role;
+  static constexpr Role role = argument<T, I>.role;
   static constexpr bool is_const = std::is_const_v<value_type>;
 
   static constexpr std::string_view name() { return argument<T, I>.key; }
@@ -79,7 +61,7 @@ struct Field {
   }
 };
 
-/// The I-th member of a hana::Struct that trainstate did not describe.
+/// The I-th member of a hana::Struct that has no description.
 template <class T, std::size_t I>
 struct StructField {
  private:
@@ -118,12 +100,12 @@ template <class T>
 constexpr auto find_transients();
 
 template <class T, std::size_t I, class Argument>
-constexpr auto fields_in(const Argument&) {
-  return boost::hana::tuple<>{};
+constexpr Types<> fields_in(const Argument&) {
+  return {};
 }
 template <class T, std::size_t I, Role R, std::size_t N, class Pointer>
-constexpr auto fields_in(const Declared<R, N, Pointer>&) {
-  return boost::hana::tuple<Field<T, I>>{};
+constexpr Types<Field<T, I>> fields_in(const Declared<R, N, Pointer>&) {
+  return {};
 }
 template <class T, std::size_t I, class B>
 constexpr auto fields_in(const Base<B>&) {
@@ -131,51 +113,47 @@ constexpr auto fields_in(const Base<B>&) {
 }
 
 template <class T, std::size_t I, class Argument>
-constexpr auto transients_in(const Argument&) {
-  return boost::hana::tuple<>{};
+constexpr Types<> transients_in(const Argument&) {
+  return {};
 }
 template <class T, std::size_t I, class... Pointers>
 constexpr auto transients_in(const Transient<Pointers...>&) {
-  return []<std::size_t... J>(std::index_sequence<J...>) {
-    return boost::hana::tuple<TransientMember<T, I, J>...>{};
-  }(std::index_sequence_for<Pointers...>{});
+  return detail::with_indices<sizeof...(Pointers)>(
+      []<std::size_t... J>(std::index_sequence<J...>) { return Types<TransientMember<T, I, J>...>{}; });
 }
 template <class T, std::size_t I, class B>
 constexpr auto transients_in(const Base<B>&) {
   return detail::find_transients<B>();
 }
 
-/// The fields of T in declared order, those of its bases in the place of ts::base.
 template <class T>
 constexpr auto find_fields() {
   if constexpr (Described<T>) {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return boost::hana::flatten(boost::hana::make_tuple(detail::fields_in<T, I>(argument<T, I>)...));
-    }(argument_indices<T>{});
+    return detail::collect<T>([]<class Index>(Index, const auto& a) { return detail::fields_in<T, Index::value>(a); });
   } else if constexpr (StructComponent<T>) {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return boost::hana::tuple<StructField<T, I>...>{};
-    }(std::make_index_sequence<decltype(boost::hana::length(boost::hana::accessors<T>()))::value>{});
+    return detail::with_indices<decltype(boost::hana::length(boost::hana::accessors<T>()))::value>(
+        []<std::size_t... I>(std::index_sequence<I...>) { return Types<StructField<T, I>...>{}; });
   } else {
-    return boost::hana::tuple<>{};
+    return Types<>{};
   }
 }
 
 template <class T>
 constexpr auto find_transients() {
   if constexpr (Described<T>) {
-    return []<std::size_t... I>(std::index_sequence<I...>) {
-      return boost::hana::flatten(boost::hana::make_tuple(detail::transients_in<T, I>(argument<T, I>)...));
-    }(argument_indices<T>{});
+    return detail::collect<T>(
+        []<class Index>(Index, const auto& a) { return detail::transients_in<T, Index::value>(a); });
   } else {
-    return boost::hana::tuple<>{};
+    return Types<>{};
   }
 }
 
+/// The descriptors of T's fields in declared order, those of its bases in the place of ts::base.
 template <class T>
-inline constexpr auto field_tuple = detail::find_fields<T>();
+inline constexpr auto field_types = detail::find_fields<T>();
 
+/// The descriptors of the members listed as transient, likewise.
 template <class T>
-inline constexpr auto transient_tuple = detail::find_transients<T>();
+inline constexpr auto transient_types = detail::find_transients<T>();
 
 }  // namespace trainstate::detail

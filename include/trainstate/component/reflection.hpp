@@ -5,17 +5,18 @@
 //    public:
 //     …
 //    private:
-//     [[=ts::hyper]] double base_lr_;                         // key "base_lr": the name without a trailing underscore
-//     [[=ts::state("step_num")]] std::int64_t steps_ = 0;     // or a key that outlives the name
+//     [[=ts::hyper]] double base_lr_;                      // key "base_lr": the name without a trailing underscore
+//     [[=ts::state("step_num")]] std::int64_t steps_ = 0;  // or a key that outlives the name
 //     [[=ts::transient]] std::vector<double> cache_;
 //     [[=ts::state]] static constexpr auto step_count = &WarmupCosine::step_count_;  // a member that a base holds
 //     [[=ts::migrate<1>]] static constexpr auto from_1 = [](auto& d) { d.rename("params/lr", "params/base_lr"); };
 //   };
 //
-// Without ts::component the class goes by its own name, at version 1. Every member that is no reference needs one of the
-// three words; a bit-field or a member of an anonymous union can be ts::transient, the latter also a field. A hook is a
-// static member, a variable or a function; it cannot be written inside the class's own annotation, where each translation
-// unit would have a lambda of its own. Reflection also makes the count of members exact: see reflection/completeness.hpp.
+// Without ts::component(...) the class goes by its own name, at version 1. Every data member needs one of the three words,
+// but for references, which are transient by nature; a bit-field can only be ts::transient; one member answers for an
+// anonymous union. A hook is a static member, a variable or a function, but no function template (annotations of templates
+// cannot be read), and it does not stand in the class's own annotation, where each translation unit would have a lambda of
+// its own. See reflection/completeness.hpp for what else reflection gives: the exact check that no member is forgotten.
 #pragma once
 
 #include <version>
@@ -24,16 +25,20 @@
 /// Defined where annotations and the exact check of completeness are available.
 #define TRAINSTATE_REFLECTION
 
-#include <algorithm>
 #include <boost/hana/unpack.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <meta>
+#include <string>
 #include <string_view>
-#include <trainstate/component/description.hpp>
-#include <trainstate/fixed_string.hpp>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "trainstate/component/description.hpp"
+#include "trainstate/component/types.hpp"
+#include "trainstate/fixed_string.hpp"
 
 // clang-format off: it does not know the syntax
 
@@ -43,9 +48,12 @@ template <class T>
 struct describe_for;
 
 /// The annotation of a class, `class [[=ts::component("name", ts::version<N>)]] T`: what ts::component<T> takes, but for
-/// the fields, which annotate themselves.
+/// the fields and the hooks, which annotate themselves.
 template <std::size_t N, class... Arguments>
 constexpr auto component(const char (&name)[N], Arguments... arguments) {
+  static_assert(!(requires { typename Arguments::hook_type; } || ...),
+                "trainstate: the hooks of an annotated class are static members of it: write [[=ts::migrate<K>]] static "
+                "constexpr auto hook = [](auto& d) {...}");
   return component<void>(name, arguments...);
 }
 
@@ -53,7 +61,12 @@ namespace detail {
 
 using std::meta::info;
 
+template <class Old>
+struct MigrateFrom;
+
 // What stands in a class --------------------------------------------------------------------------------------------------
+
+inline constexpr auto all_access = std::meta::access_context::unchecked();
 
 /// The annotations of an entity that are trainstate's words.
 consteval std::vector<info> words_on(info entity) {
@@ -65,12 +78,10 @@ consteval std::vector<info> words_on(info entity) {
   return words;
 }
 
-consteval std::vector<info> find_data_members(info type) {
-  return nonstatic_data_members_of(type, std::meta::access_context::unchecked());
+/// Also of an anonymous struct, which some compilers have.
+consteval bool is_anonymous_union(info member) {
+  return is_nonstatic_data_member(member) && !is_bit_field(member) && !has_identifier(member);
 }
-
-/// Also of an anonymous struct, which is an extension of the compilers.
-consteval bool is_anonymous_union(info member) { return is_nonstatic_data_member(member) && !has_identifier(member); }
 
 /// Whether a pointer to the data member can be had.
 consteval bool can_be_pointed_to(info member) { return !is_bit_field(member) && !is_reference_type(type_of(member)); }
@@ -78,9 +89,8 @@ consteval bool can_be_pointed_to(info member) { return !is_bit_field(member) && 
 /// The members with a word on them, in declared order; those of an anonymous union in its place.
 consteval std::vector<info> find_annotated_members(info type) {
   std::vector<info> annotated;
-  for (info member : members_of(type, std::meta::access_context::unchecked())) {
-    const bool is_padding = is_bit_field(member) && !has_identifier(member);
-    if (!is_padding && is_anonymous_union(member)) {
+  for (info member : members_of(type, all_access)) {
+    if (is_anonymous_union(member)) {
       annotated.append_range(find_annotated_members(type_of(member)));
     } else if (is_nonstatic_data_member(member) || is_variable(member) || is_function(member)) {
       if (!words_on(member).empty()) annotated.push_back(member);
@@ -91,7 +101,7 @@ consteval std::vector<info> find_annotated_members(info type) {
 
 template <class T>
 consteval bool is_annotated() {
-  if constexpr (std::is_class_v<T> && std::is_same_v<T, std::remove_cv_t<T>>) {
+  if constexpr (std::is_class_v<T> && !std::is_const_v<T> && !std::is_volatile_v<T>) {
     return is_complete_type(^^T) && (!words_on(^^T).empty() || !find_annotated_members(^^T).empty());
   } else {
     return false;
@@ -102,17 +112,63 @@ consteval bool is_annotated() {
 template <class T>
 concept Annotated = detail::is_annotated<T>();
 
-/// A base of T is annotated, and so described, but T is not.
+/// A base of T is described by annotations; T, if it is not, has only inherited them.
 template <class T>
 consteval bool inherits_annotations() {
-  if constexpr (std::is_class_v<T>) {
-    if (!is_complete_type(^^T)) return false;
-    template for (constexpr info base : std::define_static_array(bases_of(^^T, std::meta::access_context::unchecked()))) {
+  if constexpr (is_class_type(^^T) && is_complete_type(^^T)) {
+    template for (constexpr info base : std::define_static_array(bases_of(^^T, all_access))) {
       using B = [:type_of(base):];
       if (Annotated<B> || detail::inherits_annotations<B>()) return true;
     }
   }
   return false;
+}
+
+// What can be wrong with annotations --------------------------------------------------------------------------------------
+
+consteval bool is_made_by(info type, info a_template) {
+  return has_template_arguments(type) && template_of(type) == a_template;
+}
+
+/// Whether this word can stand on this member.
+consteval bool is_well_placed(info word, info member) {
+  const info type = remove_cv(type_of(word));
+  const bool is_hook = is_made_by(type, ^^Migrate) || is_made_by(type, ^^MigrateFrom);
+  const bool is_field = is_made_by(type, ^^Declare) || is_made_by(type, ^^Keyed);
+  if (is_nonstatic_data_member(member)) return type == ^^DeclareTransient || (is_field && can_be_pointed_to(member));
+  if (is_static_member(member) && is_member_object_pointer_type(remove_cv(type_of(member)))) return is_field;
+  return is_static_member(member) && is_hook;
+}
+
+/// Whether a member has one word on it and the right one.
+consteval bool is_well_annotated(info member) {
+  return words_on(member).size() == 1 && is_well_placed(words_on(member)[0], member);
+}
+
+/// Whether a class has no word on it, or one and the right one.
+consteval bool is_class_well_annotated(info type) {
+  const std::vector<info> words = words_on(type);
+  return words.empty() || (words.size() == 1 && is_made_by(remove_cv(type_of(words[0])), ^^Description));
+}
+
+/// What is wrong with the annotations of T, as the text of a compile error; empty if nothing is.
+template <Annotated T>
+consteval std::string annotation_error() {
+  const std::string name(display_string_of(^^T));
+  if (requires { requires std::is_same_v<typename decltype(T::describe())::component_type, T>; }) {
+    return "trainstate: " + name + " has both a describe() and annotations: keep one of them";
+  }
+  if (!is_class_well_annotated(^^T)) {
+    return "trainstate: the annotation of class " + name + " should be one ts::component(name, ...), with ts::version<N>, "
+           "ts::base<B>, ts::flat and ts::unchecked inside it";
+  }
+  for (info member : find_annotated_members(^^T)) {
+    if (is_well_annotated(member)) continue;
+    return "trainstate: " + std::string(identifier_of(member)) + " of " + name + " cannot be annotated so: a data member "
+           "takes one of ts::hyper, ts::state and ts::transient (a bit-field or a reference the last alone), a static member "
+           "that is a hook takes ts::migrate<K> or ts::migrate_from<Old>";
+  }
+  return "";
 }
 
 // From words to the arguments of ts::component<T> -------------------------------------------------------------------------
@@ -143,68 +199,55 @@ consteval auto subject_of() {
   }
 }
 
-template <Role R, std::size_t N, class Subject>
-consteval auto say(Declare<R> word, const FixedString<N>& key, Subject subject) {
-  return word(key.data, subject);
+template <Role R, std::size_t N, class Pointer>
+consteval auto say(Declare<R> word, const FixedString<N>& key, Pointer pointer) {
+  return word(key.data, pointer);
 }
-template <Role R, std::size_t N, std::size_t M, class Subject>
-consteval auto say(Keyed<R, N> word, const FixedString<M>&, Subject subject) {
-  return Declare<R>{}(word.key.data, subject);
+template <Role R, std::size_t N, std::size_t M, class Pointer>
+consteval auto say(Keyed<R, N> word, const FixedString<M>&, Pointer pointer) {
+  return Declare<R>{}(word.key.data, pointer);
 }
 template <class Word, std::size_t N, class Subject>
 consteval auto say(Word word, const FixedString<N>&, Subject subject) {
-  static_assert(requires { word(subject); },
-                "trainstate: a member is annotated with ts::hyper, ts::state or ts::transient, and a static member that "
-                "is a hook with ts::migrate<K> or ts::migrate_from<Old>");
   return word(subject);
 }
 
 template <info Member>
 consteval auto argument_of() {
-  static_assert(words_on(Member).size() == 1,
-                "trainstate: a member has two annotations: ts::hyper, ts::state and ts::transient exclude each other");
   return detail::say([:constant_of(words_on(Member)[0]):], detail::key_of<Member>(), detail::subject_of<Member>());
 }
 
-/// Whether nothing remains to be said in describe(): the word is ts::transient, and no pointer could repeat it.
-consteval bool is_merely_passed_over(info member) {
-  return is_nonstatic_data_member(member) && !can_be_pointed_to(member) &&
-         std::ranges::all_of(words_on(member), [](info word) { return remove_cv(type_of(word)) == ^^DeclareTransient; });
+/// Whether a member becomes an argument: not if it is annotated in a wrong way, nor if it is transient anyhow, being out of
+/// reach for pointers.
+consteval bool becomes_argument(info member) {
+  return is_well_annotated(member) && !(is_nonstatic_data_member(member) && !can_be_pointed_to(member));
 }
 
-/// The members of T that become arguments of ts::component<T>.
 template <class T>
-inline constexpr auto annotated_members = [] consteval {
+consteval std::vector<info> find_arguments() {
   std::vector<info> members = find_annotated_members(^^T);
-  std::erase_if(members, is_merely_passed_over);
-  return std::define_static_array(members);
-}();
+  std::erase_if(members, [](info member) { return !becomes_argument(member); });
+  return members;
+}
 
-/// What the annotation of the class says: a description without fields, for no type yet.
+/// What the class's own annotation says: a description without fields, for no type yet.
 template <class T>
 consteval auto describe_class() {
-  if constexpr (words_on(^^T).empty()) {
-    return component<void>(detail::name_of<has_identifier(^^T) ? ^^T : template_of(^^T)>().data);
+  if constexpr (!words_on(^^T).empty() && is_class_well_annotated(^^T)) {
+    return [:constant_of(words_on(^^T)[0]):];
   } else {
-    constexpr auto description = [:constant_of(words_on(^^T)[0]):];
-    static_assert(words_on(^^T).size() == 1 && requires { description.arguments; },
-                  "trainstate: a class has one annotation, ts::component(name, ...), with ts::version<N>, ts::base<B>, "
-                  "ts::flat and ts::unchecked inside it");
-    return description;
+    return component<void>(detail::name_of<has_identifier(^^T) ? ^^T : template_of(^^T)>().data);
   }
 }
 
 template <class T>
 consteval auto describe_annotated() {
-  static_assert(std::ranges::all_of(annotated_members<T>,
-                                    [](info m) { return !is_nonstatic_data_member(m) || can_be_pointed_to(m); }),
-                "trainstate: no pointer to member reaches a bit-field or a reference, so it cannot be a field: annotate "
-                "it with ts::transient");
+  constexpr auto members = std::define_static_array(detail::find_arguments<T>());
   constexpr auto head = detail::describe_class<T>();
   return boost::hana::unpack(head.arguments, [&](auto... arguments) {
-    return [&]<std::size_t... I>(std::index_sequence<I...>) {
-      return component<T>(head.name.data, arguments..., detail::argument_of<annotated_members<T>[I]>()...);
-    }(std::make_index_sequence<annotated_members<T>.size()>{});
+    return detail::with_indices<members.size()>([&]<std::size_t... I>(std::index_sequence<I...>) {
+      return component<T>(head.name.data, arguments..., detail::argument_of<members[I]>()...);
+    });
   });
 }
 

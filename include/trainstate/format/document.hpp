@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "trainstate/basic_state_dict.hpp"
@@ -24,6 +25,10 @@ struct Document {
   std::optional<BasicStateDict<TensorInfo>> manifest;
   /// The user's own texts, without those that the format keeps for itself. Of a foreign file: all that it has.
   std::map<std::string, std::string> metadata;
+  /// What a reader found: the number of the format's version, 0 in a foreign file, and the checksum of every tensor as
+  /// the file states it, in hexadecimal. Writers ignore both.
+  int format = 0;
+  std::vector<std::pair<std::string, std::string>> checksums;
   /// For a person: what a reader could not check or keep. Writers ignore it.
   std::vector<std::string> warnings;
 };

@@ -304,8 +304,8 @@ class JsonReader {
   std::string_view text_, where_;
   std::size_t at_ = 0;
   std::size_t deepest_;
-  std::string open_;  // the brackets that are
-  bool first_ = false;    // just after an opening bracket
+  std::string open_;    // the brackets that are
+  bool first_ = false;  // just after an opening bracket
   std::string unescaped_;
 };
 

@@ -4,7 +4,8 @@
 //   double                       1.0, -0.0, 1e+300; what is not finite {"$f": "7ff8000000000000"}, its 64 bits
 //   string that is not UTF-8     {"$b": "base64"}
 //   list                         [...]
-//   dict                         {...} in its order; key 5 is "5", key "5" is "$s:5" (as every string key that looks like
+//   dict                         {...} in its order; key 5 is "5", key "5" is "$s:5" (as every string key that looks
+//   like
 //                                an int or begins with $), and a key that is not UTF-8 is "$b:base64"
 //   tensor                       {"$t": i}, the file's i-th tensor; then "dtype": "C128" or "C32" if it stands in the
 //                                file as pairs of reals, then "device": "cuda:0" if it was not on the CPU

@@ -256,9 +256,8 @@ class Layout {
 
   // Dtypes descending, so that every tensor is aligned; names, which are unique, ascending.
   void sort() {
-    std::sort(collector_.items.begin(), collector_.items.end(), [](const Item& a, const Item& b) {
-      return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name;
-    });
+    std::sort(collector_.items.begin(), collector_.items.end(),
+              [](const Item& a, const Item& b) { return a.dtype != b.dtype ? a.dtype > b.dtype : a.name < b.name; });
   }
 
   void append_tree(std::string& trees, const Tree& tree, std::span<const std::size_t> numbers, std::string_view name) {

@@ -31,7 +31,9 @@ namespace trainstate::format::safetensors {
 class Reader final : TensorSource {
  public:
   Reader(std::shared_ptr<const Storage> image, std::string_view where, const ReadOptions& options)
-      : image_(std::move(image)), where_(where.empty() ? std::string() : std::string(where) + ": "), options_(options) {}
+      : image_(std::move(image)),
+        where_(where.empty() ? std::string() : std::string(where) + ": "),
+        options_(options) {}
 
   Document read() {
     header_ = HeaderParser(bytes(), where_).parse();
@@ -58,7 +60,8 @@ class Reader final : TensorSource {
   [[nodiscard]] bool is_ours() const {
     return std::any_of(header_.metadata.begin(), header_.metadata.end(), [](const auto& text) {
       return text.first == tree_key || text.first == digests_key ||
-             (text.second.starts_with("{\"format\":") && text.second.substr(0, 20).find(",\"tree\":") != std::string::npos);
+             (text.second.starts_with("{\"format\":") &&
+              text.second.substr(0, 20).find(",\"tree\":") != std::string::npos);
     });
   }
 
@@ -159,6 +162,7 @@ class Reader final : TensorSource {
                          std::to_string(number));
     }
     expect_key(json, "tree");
+    document.format = static_cast<int>(number);
     document.tree = read_tree(json, tree_name);
     if (const auto key = json.next_key()) {
       if (*key != "manifest") json.fail("'manifest'");
@@ -168,6 +172,10 @@ class Reader final : TensorSource {
     json.finish();
     for (std::size_t i = 0; i < used_.size(); ++i) {
       if (used_[i] == Use::none) fail(numbered_[i], "has no place in the tree");
+    }
+    document.checksums.reserve(digests_.size());
+    for (std::size_t i = 0; i < digests_.size(); ++i) {
+      document.checksums.emplace_back(header_.entries[i].name, io::hex_text(digests_[i]));
     }
     header_.metadata.erase(std::string(digests_key));
     header_.metadata.erase(std::string(format_key));
@@ -188,7 +196,8 @@ class Reader final : TensorSource {
                                     [&](const Entry& candidate) { return candidate.name == name; });
     if (entry == header_.entries.end()) fail(shown(name) + ": expected a tensor with the tree, found none");
     const auto data = verified_bytes(static_cast<std::size_t>(entry - header_.entries.begin()));
-    if (entry->dtype != Dtype::u8) fail(shown(name) + ": expected U8, found " + std::string(trainstate::name(entry->dtype)));
+    if (entry->dtype != Dtype::u8)
+      fail(shown(name) + ": expected U8, found " + std::string(trainstate::name(entry->dtype)));
     const std::string context = where_ + std::string(name) + ": ";
     JsonReader text({reinterpret_cast<const char*>(data.data()), data.size()}, context, TreeDecoder::json_depth);
     Tree tree = TreeDecoder(text, this).read_dict();

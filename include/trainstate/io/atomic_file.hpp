@@ -69,8 +69,8 @@ class TemporaryNames {
     if (name.size() < prefix_.size() + suffix.size()) return false;
     const std::string_view middle = name.substr(prefix_.size(), name.size() - prefix_.size() - suffix.size());
     const auto dash = middle.find('-');
-    return dash != 0 && dash != std::string_view::npos &&
-           middle.find_first_not_of("0123456789") == dash && parse_hex(middle.substr(dash + 1)).has_value();
+    return dash != 0 && dash != std::string_view::npos && middle.find_first_not_of("0123456789") == dash &&
+           parse_hex(middle.substr(dash + 1)).has_value();
   }
 
   /// Removes what dead writers left. Nothing that goes wrong here matters to a save.
@@ -220,8 +220,8 @@ class AtomicFile {
 
   // Before anything is written, so that a folder which cannot be made durable is found out now.
   void open_folder() {
-    folder_ = Descriptor(
-        retry_interrupted([&] { return posix().open(names_.folder().c_str(), O_RDONLY | O_DIRECTORY, 0); }));
+    folder_ =
+        Descriptor(retry_interrupted([&] { return posix().open(names_.folder().c_str(), O_RDONLY | O_DIRECTORY, 0); }));
     if (!folder_) throw_missing_folder(errno);
   }
 

@@ -46,7 +46,8 @@ constexpr void write_hex(std::uint64_t value, std::span<char, hex_digits> to) {
   return text;
 }
 
-/// Reads what `write_hex` wrote; nothing if it is any other text (upper-case digits too, so that there is one spelling).
+/// Reads what `write_hex` wrote; nothing if it is any other text (upper-case digits too, so that there is one
+/// spelling).
 [[nodiscard]] constexpr std::optional<std::uint64_t> parse_hex(std::string_view text) {
   if (text.size() != hex_digits) return std::nullopt;
   std::uint64_t value = 0;

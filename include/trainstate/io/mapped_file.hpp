@@ -32,8 +32,7 @@ class MappedFile {
     storage.size = static_cast<std::size_t>(status.st_size);
     if (storage.size != 0) {
       // No swap is reserved: a checkpoint larger than memory can be mapped, and few of its pages are ever written.
-      void* const at =
-          posix().mmap(storage.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get());
+      void* const at = posix().mmap(storage.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, file.get());
       if (at == MAP_FAILED) throw_io_error(path, "cannot be mapped", errno);
       storage.data = static_cast<std::byte*>(at);
       storage.owner = std::shared_ptr<const void>(

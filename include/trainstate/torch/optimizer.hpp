@@ -59,7 +59,9 @@ struct OneOptimizerCodec {
       groups.push_back(std::move(options));
       names.push_back(group.names ? Value(List(group.names->begin(), group.names->end())) : Value());
     }
-    context.note_component(Kind::name, 1, "optimizer")["param_names"] = std::move(names);
+    auto& record = context.note_component(Kind::name, 1, "optimizer");
+    record["param_names"] = std::move(names);
+    if (live.modules.size() == 1) record["module"] = *live.modules.begin();
     StateDict dict;
     dict["state"] = std::move(state);
     dict["param_groups"] = std::move(groups);

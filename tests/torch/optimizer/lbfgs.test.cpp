@@ -85,7 +85,7 @@ TEST_CASE("the integer of the first iteration is one, as in Python") {
   CHECK(!stored.tree.contains("state/0/al"));
   optim::LBFGS other(net->parameters(), optim::LBFGSOptions(1).max_iter(1));
   restore(other, stored);
-  CHECK(state_of(other).H_diag().scalar_type() == torch::kLong);
+  CHECK(ts::Value(state_of(other).H_diag()) == ts::Value(torch::tensor(1)));  // an int64
   train(net, other, 1, 3);
 }
 
@@ -127,11 +127,8 @@ TEST_CASE("what does not fit is refused, all at once") {
     stored.tree.set("state/0/al", 1);
     stored.tree.set("state/0/mystery", 1);
     stored.tree.set("state/1", ts::StateDict());
-    const auto report = refused(*file.optimizer, stored);
-    CHECK(report.mismatched.size() == 1);  // without a sensible count of iterations, nothing else can be judged
-    stored.tree.set("state/0/n_iter", 3);
     const auto all = refused(*file.optimizer, stored);
-    CHECK(all.mismatched.size() == 6);
+    CHECK(all.mismatched.size() == 7);
     CHECK(all.unexpected_keys == std::vector<std::string>{"state/1", "state/0/mystery"});
   }
   SUBCASE("lengths") {

@@ -12,18 +12,22 @@
 // ts::unchecked.
 #pragma once
 
-#include <trainstate/component/reflection.hpp>
+#include "trainstate/component/reflection.hpp"
 
 #ifdef TRAINSTATE_REFLECTION
 
-#include <boost/hana/unpack.hpp>
+#include <algorithm>
 #include <meta>
 #include <string>
-#include <trainstate/component/concept.hpp>
-#include <trainstate/component/field.hpp>
-#include <trainstate/component/listed_members.hpp>
 #include <type_traits>
 #include <vector>
+
+#include "trainstate/component/arguments.hpp"
+#include "trainstate/component/completeness.hpp"
+#include "trainstate/component/concept.hpp"
+#include "trainstate/component/description.hpp"
+#include "trainstate/component/listed_members.hpp"
+#include "trainstate/component/types.hpp"
 
 // clang-format off: it does not know the syntax
 
@@ -38,9 +42,9 @@ class Module;
 namespace trainstate::detail {
 
 template <class T>
-inline constexpr auto data_members = std::define_static_array(find_data_members(^^T));
+inline constexpr auto data_members = std::define_static_array(nonstatic_data_members_of(^^T, all_access));
 template <class T>
-inline constexpr auto bases = std::define_static_array(bases_of(^^T, std::meta::access_context::unchecked()));
+inline constexpr auto bases = std::define_static_array(bases_of(^^T, all_access));
 
 // What need not be listed -------------------------------------------------------------------------------------------------
 
@@ -49,8 +53,9 @@ using ContainedModule = typename Holder::ContainedType;
 
 /// Whether registering it with a module saves it: a tensor, a module, a holder or a container of such.
 consteval bool can_be_registered(info type) {
-  while (is_pointer_type(type) || is_array_type(type)) type = is_pointer_type(type) ? remove_pointer(type) : remove_extent(type);
   type = remove_cv(dealias(type));
+  if (is_array_type(type)) return can_be_registered(remove_all_extents(type));
+  if (is_pointer_type(type)) return can_be_registered(remove_pointer(type));
   if (!is_class_type(type)) return false;
   if (type == ^^at::Tensor || type == ^^torch::nn::AnyModule) return true;
   if (is_complete_type(type) && is_base_of_type(^^torch::nn::Module, type)) return true;
@@ -64,28 +69,32 @@ consteval bool can_be_registered(info type) {
 template <class T>
 inline constexpr bool described_by_others = HasDescribeFor<T> && !Annotated<T>;
 
-template <class T, info Member>
-consteval bool is_listed() {
-  return boost::hana::unpack(listed_members<T>, [](auto... listed) {
-    constexpr auto same = []<class A, class B>(A a, B b) {
-      if constexpr (std::is_same_v<A, B>) {
-        return a == b;
-      } else {
-        return false;
-      }
-    };
-    return (same(&[:Member:], listed.pointer) || ...);
-  });
+template <class A, class B>
+consteval bool is_same_pointer(A a, B b) {
+  if constexpr (std::is_same_v<A, B>) {
+    return a == b;
+  } else {
+    return false;
+  }
 }
 
-template <class T, info Member>
+template <info Member, class... Listed>
+consteval bool is_among_listed(Types<Listed...>) {
+  return (detail::is_same_pointer(&[:Member:], Listed::pointer) || ...);
+}
+
+/// Member is one of Owner, which is T or a base of it.
+template <class T, class Owner, info Member>
 consteval bool is_accounted_for() {
   if constexpr (is_anonymous_union(Member)) {
-    template for (constexpr info alternative : data_members<[:type_of(Member):]>) {
-      if (detail::is_accounted_for<T, alternative>()) return true;
+    using Union = [:type_of(Member):];
+    template for (constexpr info alternative : data_members<Union>) {
+      if (detail::is_accounted_for<T, Owner, alternative>()) return true;
     }
     return false;
-  } else if constexpr (is_reference_type(type_of(Member)) || !words_on(Member).empty()) {
+  } else if constexpr (is_reference_type(type_of(Member))) {
+    return true;
+  } else if constexpr (std::is_same_v<T, Owner> && !words_on(Member).empty()) {
     return true;
   } else if constexpr (described_by_others<T> && !is_public(Member)) {
     return true;
@@ -94,16 +103,8 @@ consteval bool is_accounted_for() {
   } else if constexpr (is_bit_field(Member)) {
     return false;
   } else {
-    return detail::is_listed<T, Member>();
+    return detail::is_among_listed<Member>(listed_members<T>);
   }
-}
-
-/// Whether T lists a member that class B or a base of it holds.
-template <class T, class B>
-consteval bool lists_any_of() {
-  return boost::hana::unpack(listed_members<T>, []<class... Members>(Members...) {
-    return (std::is_base_of_v<typename Members::owner_type, B> || ...);
-  });
 }
 
 // The answer --------------------------------------------------------------------------------------------------------------
@@ -114,9 +115,9 @@ consteval std::vector<info> find_forgotten() {
   std::vector<info> forgotten;
   if constexpr (std::is_same_v<T, Owner> || std::is_aggregate_v<Owner> || Component<Owner>) {
     template for (constexpr info member : data_members<Owner>) {
-      if (!detail::is_accounted_for<T, member>()) forgotten.push_back(member);
+      if (!detail::is_accounted_for<T, Owner, member>()) forgotten.push_back(member);
     }
-  } else if constexpr (std::is_aggregate_v<T> && !detail::lists_any_of<T, Owner>()) {
+  } else if constexpr (std::is_aggregate_v<T> && !detail::lists_members_of<Owner>(listed_members<T>)) {
     forgotten.push_back(^^Owner);
   }
   template for (constexpr info base : bases<Owner>) {
@@ -136,22 +137,32 @@ consteval std::string text_of(info forgotten, info type) {
   return text;
 }
 
-/// What is wrong with the completeness of T's description, as the text of a compile error; empty if nothing is.
 template <class T>
-consteval std::string completeness_error() {
+consteval std::string forgotten_error() {
+  const std::vector<info> forgotten = detail::find_forgotten<T, T>();
+  if (forgotten.empty()) return "";
+  std::string names;
+  for (info member : forgotten) names += (names.empty() ? "" : ", ") + text_of(member, ^^T);
+  const auto whole = "trainstate: a member of " + std::string(display_string_of(^^T)) + " (" + names + ") is forgotten: ";
+  if (Annotated<T>) {
+    return whole + "annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]] (ts::base<B> in the class's own "
+           "annotation, ts::component(...), if it is a described base's; ts::unchecked there to leave it out)";
+  }
+  return whole + "list it with ts::hyper, ts::state or ts::transient (ts::base<B>, if it is a described base's; "
+         "ts::unchecked, if it is one that cannot be listed: a bit-field)";
+}
+
+/// What reflection finds wrong with the description of T, as the text of a compile error; empty if nothing is.
+template <class T>
+consteval std::string reflection_error() {
+  if constexpr (Annotated<T>) {
+    const std::string error = detail::annotation_error<T>();
+    if (!error.empty()) return error;
+  }
   if constexpr (has_argument<T, Unchecked>) {
     return "";
   } else {
-    const std::vector<info> forgotten = detail::find_forgotten<T, T>();
-    if (forgotten.empty()) return "";
-    std::string names;
-    for (info member : forgotten) names += (names.empty() ? "" : ", ") + text_of(member, ^^T);
-    const std::string whole = "trainstate: a member of " + std::string(display_string_of(^^T)) + " is not ";
-    if (Annotated<T>) {
-      return whole + "annotated, " + names + ": give each [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]], list "
-             "described bases with ts::base<B> in the class's ts::component(...), or put ts::unchecked there";
-    }
-    return whole + "listed, " + names + ": list each with ts::hyper, ts::state or ts::transient, or pass ts::unchecked";
+    return detail::forgotten_error<T>();
   }
 }
 

@@ -28,7 +28,10 @@ using LBFGSKind = OptimizerKind<torch::optim::LBFGS>;
 inline StateDict save_lbfgs_state(const torch::optim::LBFGSParamState& state) {
   const auto list = [](const auto& tensors) {
     List values;
-    for (const at::Tensor& tensor : tensors) values.push_back(tensor.defined() ? Value(tensor.detach()) : Value());
+    for (const at::Tensor& tensor : tensors) {
+      values.emplace_back();
+      if (tensor.defined()) values.back() = tensor.detach();
+    }
     return values;
   };
   StateDict dict;
@@ -119,7 +122,7 @@ class LBFGSPlanner {
     state->t(0).prev_loss(0);  // which 1.13 leaves uninitialised
     with("func_evals", [&](const Value& value) { set(state->func_evals(), read_count(value, context_)); });
     with("n_iter", [&](const Value& value) { set(state->n_iter(), read_count(value, context_)); });
-    if (state->n_iter() > 0) {
+    if (state->n_iter() > 0 || file_.find_key("d")) {
       if (const auto* al = file_.find_key("al"); al && !al->is<None>()) plan_al(*al, *state);
       with("d", [&](const Value& v) { state->d(vector(v, live_ ? live_->d() : at::Tensor())); });
       with("t", [&](const Value& v) { set(state->t(), number(v)); });

@@ -113,6 +113,10 @@ class GroupMatcher {
     const auto renamed = renamed_.find(file_name);
     const bool moved = renamed != renamed_.end() && renamed->second.size() == 1;
     const std::string& name = moved ? renamed->second.front() : file_name;
+    if (live_.spans_modules() && !file_.module.empty()) {
+      const auto at = by_name_.find(module_prefix(file_.module) + name);
+      if (at != by_name_.end()) return at->second;
+    }
     if (const auto at = by_name_.find(name); at != by_name_.end()) return at->second;
     if (const auto at = other_names_.find(name); at != other_names_.end()) return at->second;
     return std::nullopt;

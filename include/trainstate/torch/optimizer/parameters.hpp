@@ -27,7 +27,10 @@ struct LiveGroup {
 
 struct LiveParameters {
   std::vector<LiveGroup> groups;
-  bool spans_modules = false;  ///< then names begin with the module's
+  std::set<std::string> modules;  ///< to which the parameters belong
+
+  /// Then names begin with the module's.
+  [[nodiscard]] bool spans_modules() const { return modules.size() > 1; }
 };
 
 /// A module's path as the beginning of a parameter's name: `part/encoder` -> `part.encoder.`.
@@ -47,7 +50,6 @@ inline std::string module_prefix(const std::string& path) {
 inline LiveParameters live_parameters(const torch::optim::Optimizer& optimizer, const ParameterNames& names) {
   LiveParameters live;
   std::unordered_map<const c10::TensorImpl*, std::int64_t> numbers;
-  std::set<std::string> modules;
   std::int64_t count = 0;
   for (const auto& group : optimizer.param_groups()) {
     LiveGroup& own = live.groups.emplace_back();
@@ -55,15 +57,14 @@ inline LiveParameters live_parameters(const torch::optim::Optimizer& optimizer, 
       own.parameters.push_back(parameter);
       own.indices.push_back(numbers.try_emplace(parameter.unsafeGetTensorImpl(), count).first->second);
       own.known.push_back(names.find(parameter));
-      if (own.known.back()) modules.insert(own.known.back()->module);
+      if (own.known.back()) live.modules.insert(own.known.back()->module);
       ++count;
     }
   }
-  live.spans_modules = modules.size() > 1;
   for (LiveGroup& group : live.groups) {
     std::vector<std::string> own;
     for (const ParameterName* name : group.known) {
-      if (name) own.push_back((live.spans_modules ? module_prefix(name->module) : "") + name->name);
+      if (name) own.push_back((live.spans_modules() ? module_prefix(name->module) : "") + name->name);
     }
     if (own.size() == group.known.size()) group.names = std::move(own);
   }
@@ -79,6 +80,7 @@ struct FileGroup {
 struct FileParameters {
   std::vector<FileGroup> groups;
   const StateDict* state = nullptr;
+  std::string module;  ///< to which all parameters belonged, as far as it is known
 };
 
 /// The names of one group: a list of strings, or None.
@@ -146,6 +148,8 @@ inline std::optional<FileParameters> read_parameters(const StateDict& dict, Load
   const auto* manifest = record ? record->get_if<StateDict>() : nullptr;
   const Value* recorded = manifest ? manifest->find_key("param_names") : nullptr;
   const auto* names = recorded ? recorded->get_if<List>() : nullptr;
+  const Value* module = manifest ? manifest->find_key("module") : nullptr;
+  if (module && module->is<std::string>()) file.module = module->as<std::string>();
   const auto scope = context.enter("param_groups");
   if (names && names->size() != groups->size()) {
     context.mismatch("as many groups as the manifest names, " + std::to_string(names->size()),

@@ -1,0 +1,57 @@
+// Adds the files of this release to a folder of golden files: `golden_write FOLDER`. A file that exists is never
+// touched: what was released stays what it was.
+#include <torch/nn/functional/loss.h>
+#include <torch/optim/adamw.h>
+#include <torch/utils.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include "golden/dump.hpp"
+#include "golden/subjects.hpp"
+
+namespace {
+
+namespace ts = trainstate;
+using namespace ts::literals;
+
+template <class T>
+void add(const T& x, const std::filesystem::path& path) {
+  if (std::filesystem::exists(path)) return;
+  ts::save(x, path);
+  auto text = path;
+  std::ofstream(text.replace_extension(".txt")) << golden::dump(ts::read(path));
+  std::cout << "added " << path << '\n';
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: golden_write FOLDER\n";
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  std::filesystem::create_directories(folder);
+  add(golden::values(), folder / "values.safetensors");
+  add(golden::v1::Scheduler(), folder / "scheduler_1.safetensors");
+  add(golden::v2::Scheduler{.base_lr = 0.75, .warmup = 40, .step = 19}, folder / "scheduler_2.safetensors");
+
+  torch::manual_seed(1);
+  golden::Net net;
+  torch::optim::AdamW optimizer(
+      {torch::optim::OptimizerParamGroup(net->in->parameters()),
+       torch::optim::OptimizerParamGroup(net->out->parameters(), std::make_unique<torch::optim::AdamWOptions>(0.05))},
+      torch::optim::AdamWOptions(0.01).weight_decay(0.1));
+  for (int i = 0; i < 3; ++i) {
+    optimizer.zero_grad();
+    const auto x = torch::rand({8, 2});
+    torch::mse_loss(net->forward(x), x.sum(1, true)).backward();
+    optimizer.step();
+  }
+  golden::v2::Scheduler scheduler;
+  add(ts::checkpoint("model"_key = net, "optimizer"_key = optimizer, "scheduler"_key = scheduler,
+                     "rng"_key = ts::Rng{}),
+      folder / "training.safetensors");
+}
