@@ -90,10 +90,10 @@ void libtorch_load(benchmark::State& state) {
   set_throughput(state, model);
 }
 
-BENCHMARK(copy_bytes)->Arg(1)->Arg(64);
-BENCHMARK(save)->Arg(1)->Arg(64);
-BENCHMARK(libtorch_save)->Arg(1)->Arg(64);
-BENCHMARK(load)->Arg(1)->Arg(64);
-BENCHMARK(libtorch_load)->Arg(1)->Arg(64);
+BENCHMARK(copy_bytes)->Arg(1)->Arg(64)->UseRealTime();
+BENCHMARK(save)->Arg(1)->Arg(64)->UseRealTime();
+BENCHMARK(libtorch_save)->Arg(1)->Arg(64)->UseRealTime();
+BENCHMARK(load)->Arg(1)->Arg(64)->UseRealTime();
+BENCHMARK(libtorch_load)->Arg(1)->Arg(64)->UseRealTime();
 
 }  // namespace

@@ -65,12 +65,14 @@ inline StateDict as_root(Value value) {
   return root;
 }
 
+/// The other way round. Where both would be possible, what the live object is decides.
 template <class T>
 Value root_value(const T& live, StateDict tree) {
-  if (tree.size() == 1 && tree.find_key("")) {
-    SaveContext unused;
-    if (!Codec<T>::save(live, unused).template is<StateDict>()) return std::move(tree.at_key(""));
-  }
+  Value* only = tree.size() == 1 ? tree.find_key("") : nullptr;
+  if (!only) return tree;
+  SaveContext unused;
+  const bool none = may_be_none<T> && only->is<None>();
+  if (none || !Codec<T>::save(live, unused).template is<StateDict>()) return std::move(*only);
   return tree;
 }
 

@@ -2,12 +2,19 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/cat.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
+#include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <ostream>
 #include <sstream>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "trainstate/basic_state_dict.hpp"
 
@@ -42,6 +49,35 @@ struct TensorTraits<at::Tensor> {
   static at::Tensor clone(const at::Tensor& t) {
     const c10::NoGradGuard no_grad;
     return t.defined() ? t.detach().clone() : t;
+  }
+  /// The parts of `whole`, in memory of their own. Throws Error beginning with `path`.
+  static std::vector<at::Tensor> split(const at::Tensor& whole, const std::string& path, std::size_t count,
+                                       std::int64_t dim, std::vector<std::int64_t> sizes) {
+    const auto n = static_cast<std::int64_t>(count);
+    if (dim < 0) dim += whole.dim();
+    const bool has_dim = dim >= 0 && dim < whole.dim();
+    if (has_dim && sizes.empty() && n > 0 && whole.size(dim) % n == 0) sizes.assign(count, whole.size(dim) / n);
+    if (!has_dim || sizes.size() != count ||
+        std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) != whole.size(dim)) {
+      std::ostringstream text;
+      print(text, whole);
+      throw Error(path + ": " + text.str() + " cannot be split into " + std::to_string(count) + " parts of " +
+                  (sizes.empty() ? "equal length" : "these lengths") + " along dimension " + std::to_string(dim));
+    }
+    const c10::NoGradGuard no_grad;
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part : whole.detach().split_with_sizes(sizes, dim)) parts.push_back(part.clone());
+    return parts;
+  }
+  /// The parts joined. Throws Error beginning with `path`.
+  static at::Tensor merge(const std::vector<at::Tensor>& parts, const std::string& path, std::int64_t dim) {
+    const c10::NoGradGuard no_grad;
+    try {
+      return at::cat(parts, dim);
+    } catch (const c10::Error& e) {
+      throw Error(path + ": the tensors cannot be merged along dimension " + std::to_string(dim) + ": " +
+                  e.what_without_backtrace());
+    }
   }
   static bool equal(const at::Tensor& a, const at::Tensor& b) { return bitwise_equal(a, b); }
   static void print(std::ostream& os, const at::Tensor& t) {

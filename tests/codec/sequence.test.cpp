@@ -98,8 +98,13 @@ TEST_CASE("sequences of components and of tensors, longer, shorter and in place"
   };
   laws::hold(three, [] { return std::deque<Counter>(3); });
   laws::hold(three, [] { return std::deque<Counter>(1); });
-  laws::hold([] { return std::vector<at::Tensor>{torch::ones({2}), at::Tensor()}; },
-             [] { return std::vector<at::Tensor>{at::Tensor(), torch::zeros({3})}; });
+  laws::hold(
+      [] {
+        return std::vector<at::Tensor>{torch::ones({2}), at::Tensor()};
+      },
+      [] {
+        return std::vector<at::Tensor>{at::Tensor(), torch::zeros({3})};
+      });
 
   std::vector<at::Tensor> live{torch::zeros({2}), torch::zeros({3})};
   const at::Tensor alias = live[1];

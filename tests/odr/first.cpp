@@ -2,7 +2,7 @@
 // of anything, fails to link here; and what one unit writes, the other reads.
 #include <cstdio>
 
-#include "odr/part.hpp"
+#include "part.hpp"
 
 int main() {
   const Part saved{.step = 41, .rate = 0.125};

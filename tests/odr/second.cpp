@@ -1,3 +1,3 @@
-#include "odr/part.hpp"
+#include "part.hpp"
 
 std::vector<std::byte> bytes_from_second(const Part& part) { return trainstate::to_bytes(part); }

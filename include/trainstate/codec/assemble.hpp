@@ -11,11 +11,15 @@
 
 namespace trainstate::detail {
 
-/// The value at a path of the manifest; the empty path is the root.
+/// The value at a path of the manifest; the empty path is the root, which may be a list.
 inline Value* at_manifest_path(Value& root, std::string_view path) {
   if (path.empty()) return &root;
-  auto* dict = root.get_if<StateDict>();
-  return dict ? dict->find(path) : nullptr;
+  if (auto* dict = root.get_if<StateDict>()) return dict->find(path);
+  auto* list = root.get_if<List>();
+  const auto [head, rest] = split_first(path);
+  const auto i = integer_of(head);
+  if (!list || !i || *i < 0 || static_cast<std::size_t>(*i) >= list->size()) return nullptr;
+  return at_manifest_path((*list)[static_cast<std::size_t>(*i)], rest.value_or(""));
 }
 
 inline std::string_view text_in(const StateDict& record, const Key& key) {
