@@ -26,8 +26,8 @@ const std::vector<Room>& rooms() {
   static const std::vector<Room> all{
       {"base", "(error|report|path|fixed_string|tensor_info|version)\\.hpp", {}, false},
       {"io", "io/.*", {"base"}, false},
-      {"tree", "(basic_value|basic_state_dict|state_dict_text)\\.hpp", {"base"}, false},
-      {"component", "(component|schema)\\.hpp|component/.*", {"base"}, false},
+      {"tree", "(basic_value|basic_state_dict|state_dict_text|state_dict_edit)\\.hpp", {"base"}, false},
+      {"component", "(component|schema)\\.hpp|(component|schema)/.*", {"base"}, false},
       {"format", "format/.*", {"base", "io", "tree"}, false},
       {"compat", "torch/compat\\.hpp", {"base"}, true},
       {"state_dict", "(state_dict|options)\\.hpp", {"base", "tree", "compat"}, true},

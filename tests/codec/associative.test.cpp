@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "laws/laws.hpp"
+#include "support/printing.hpp"
 #include "support/torch_doctest.hpp"
 #include "trainstate/objects.hpp"
 
@@ -132,7 +133,8 @@ TEST_CASE("components inside maps of any key are migrated") {
 
   std::map<std::pair<int, int>, Ema> by_pair;
   const ts::List entry{ts::List{1, 2}, old()};
-  CHECK(ts::load_state_dict(by_pair, ts::StateDict{{"", ts::List{entry}}}).migrated.size() == 1);
+  CHECK(ts::load_state_dict(by_pair, ts::StateDict{{"", ts::List{entry}}}).migrated ==
+        std::vector<ts::Report::Migration>{{"0/1", 1, 2}});
   CHECK(by_pair.at({1, 2}).shadow.sum().item<double>() == 2);
 }
 

@@ -75,8 +75,9 @@ TEST_CASE("safetensors header: every dtype of the format, and no other") {
       {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"BF16", 16},   {"I32", 32},    {"U32", 32}, {"F32", 32},
       {"C64", 64},        {"F64", 64},        {"I64", 64},    {"U64", 64}};
   CHECK(dtypes.size() == 22);
-  for (const auto& [tag, bits] : dtypes) {
-    INFO(tag);
+  for (const auto& dtype : dtypes) {
+    const auto [tag, bits] = dtype;
+    INFO(std::string(dtype.first));
     const std::size_t size = 8 * bits / 8;
     const Header header = parse(one(tag, "8", "0," + std::to_string(size), size));
     CHECK(trainstate::detail::facts(header.entries.at(0).dtype).tag == tag);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <unordered_map>
@@ -41,7 +42,7 @@ struct MapCodec {
       List list;
       for (const auto* entry : sorted) {
         const auto scope = context.enter(index_key(list.size()));
-        list.push_back(List{Codec<K>::save(entry->first, context), Codec<T>::save(entry->second, context)});
+        list.push_back(List{save_at<K>(0, entry->first, context), save_at<T>(1, entry->second, context)});
       }
       return list;
     }
@@ -72,29 +73,31 @@ struct MapCodec {
   static std::optional<M> build(const Value& value, LoadContext& context) requires Buildable<T> {
     M fresh;
     bool complete = true;
-    const auto add = [&](const Value& key, const Value& item, const Key& at) {
-      const auto scope = context.enter(at);
-      auto k = Codec<K>::build(key, context);
-      auto v = Codec<T>::build(item, context);
-      complete = complete && k && v;
-      if (complete) fresh.emplace(*std::move(k), *std::move(v));
+    const auto add = [&](std::optional<K> key, std::optional<T> item) {
+      if (key && item && !fresh.emplace(*std::move(key), *std::move(item)).second) {
+        context.mismatch("a key that differs from those before it", "the same key again");
+        complete = false;
+      }
+      complete = complete && key && item;
     };
     if constexpr (DictKey<K>) {
       const auto* dict = value.get_if<StateDict>();
       if (!dict) return context.mismatch("a dict", value.describe()), std::nullopt;
       for (const auto& [key, item] : *dict) {
-        add(std::visit([](const auto& k) { return Value(k); }, key), item, key);
+        const auto scope = context.enter(key);
+        const Value key_value = std::visit([](const auto& k) { return Value(k); }, key);
+        auto k = Codec<K>::build(key_value, context);
+        add(std::move(k), Codec<T>::build(item, context));
       }
     } else {
       const List* list = expect_list(value, context);
       if (!list) return std::nullopt;
       for (std::size_t i = 0; i < list->size(); ++i) {
-        const auto* pair = (*list)[i].get_if<List>();
-        if (!pair || pair->size() != 2) {
-          context.mismatch("a list of [key, value]", value.describe());
-          return std::nullopt;
-        }
-        add((*pair)[0], (*pair)[1], index_key(i));
+        const auto scope = context.enter(index_key(i));
+        const List* pair = expect_list((*list)[i], context, 2);
+        if (!pair) return std::nullopt;
+        auto k = build_at<K>(0, *pair, context);
+        add(std::move(k), build_at<T>(1, *pair, context));
       }
     }
     return complete ? std::optional(std::move(fresh)) : std::nullopt;
@@ -107,6 +110,15 @@ struct MapCodec {
       for (auto& [key, item] : *dict) {
         const auto scope = context.enter(key);
         migrate_value<T>(live ? find(*live, key) : nullptr, item, context);
+      }
+    } else if constexpr (!IsValue<T>) {
+      auto* list = value.get_if<List>();
+      for (std::size_t i = 0; list && i < list->size(); ++i) {
+        auto* pair = (*list)[i].template get_if<List>();
+        if (!pair || pair->size() != 2) continue;
+        const auto outer = context.enter(index_key(i));
+        const auto inner = context.enter(index_key(1));
+        migrate_value<T>(nullptr, (*pair)[1], context);
       }
     }
   }
@@ -122,6 +134,17 @@ struct MapCodec {
   }
 
  private:
+  template <class X>
+  static Value save_at(std::size_t i, const X& x, SaveContext& context) {
+    const auto scope = context.enter(index_key(i));
+    return Codec<X>::save(x, context);
+  }
+  template <class X>
+  static std::optional<X> build_at(std::size_t i, const List& list, LoadContext& context) {
+    const auto scope = context.enter(index_key(i));
+    return Codec<X>::build(list[i], context);
+  }
+
   static const T* find(const M& live, const Key& key) {
     SaveContext unused;
     for (const auto& [k, item] : live) {

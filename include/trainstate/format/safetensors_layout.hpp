@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
+#include <forward_list>
 #include <functional>
 #include <map>
 #include <memory>
@@ -46,13 +46,10 @@ struct Item {
 /// Hands out names, each once: a taken one gets `#2`, `#3`, ….
 class Names {
  public:
-  Names() {
-    for (const auto reserved : {metadata_name, tree_name, manifest_name}) taken_.emplace(reserved, 2);
-  }
-
   [[nodiscard]] std::string claim(const std::string& wanted) {
     const auto [at, added] = taken_.emplace(wanted, 2);
-    if (added) return wanted;
+    const bool reserved = wanted == metadata_name || wanted == tree_name || wanted == manifest_name;
+    if (added && !reserved) return wanted;
     std::size_t& next = at->second;  // stays where it is when others are added
     for (;;) {
       std::string name = wanted + '#' + std::to_string(next++);
@@ -75,14 +72,14 @@ class Collector {
   }
 
   std::vector<Item> items;
-  std::deque<TensorInfo> made;  // what items point to that is not in a tree
+  std::forward_list<TensorInfo> made;  // what items point to that is not in a tree
 
   /// A tensor with memory of its own, of one dimension unless `bytes` are elements of more than one byte.
   const TensorInfo& make(Dtype dtype, std::vector<std::byte> bytes) {
     auto memory = std::make_shared<std::vector<std::byte>>(std::move(bytes));
     const auto count = static_cast<std::int64_t>(memory->size() * 8 / bits(dtype));
     auto storage = std::make_shared<const Storage>(Storage{memory, memory->data(), memory->size(), "cpu"});
-    return made.emplace_back(TensorInfo{dtype, {count}, {1}, std::move(storage), 0});
+    return made.emplace_front(TensorInfo{dtype, {count}, {1}, std::move(storage), 0});
   }
 
  private:

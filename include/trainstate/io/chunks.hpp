@@ -75,9 +75,9 @@ class ChunkRun {
 
   /// Does all the work with `threads` threads, this one among them; 0 means as many as the machine has cores.
   void run(unsigned threads) {
-    if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency());
     // A thread costs about as much as a chunk, so a few chunks are done alone.
     const auto useful = static_cast<unsigned>(std::min<std::size_t>(max_threads, chunks_ / 4));
+    if (threads == 0 && useful > 1) threads = std::thread::hardware_concurrency();
     for (unsigned i = 1; i < std::min(threads, useful); ++i) {
       try {
         threads_.emplace_back([this] { work(nullptr); });

@@ -129,27 +129,28 @@ consteval std::vector<info> find_forgotten() {
   return forgotten;
 }
 
+template <class B>
+inline constexpr bool is_component = Component<B>;
+
 consteval std::string text_of(info forgotten, info type) {
-  if (is_type(forgotten)) return "all of its base " + std::string(display_string_of(forgotten));
-  std::string text(has_identifier(forgotten) ? identifier_of(forgotten) : "an anonymous union");
-  if (is_bit_field(forgotten)) text += " (a bit-field)";
-  if (parent_of(forgotten) != type) text += " of its base " + std::string(display_string_of(parent_of(forgotten)));
-  return text;
+  if (is_type(forgotten)) return "all of the base " + std::string(display_string_of(forgotten));
+  const info owner = parent_of(forgotten);
+  const std::string owner_name(display_string_of(owner));
+  if (!has_identifier(forgotten)) return "an anonymous union of " + owner_name;
+  const std::string name = owner_name + "::" + std::string(identifier_of(forgotten));
+  if (is_bit_field(forgotten)) return name + " (a bit-field, which no pointer reaches: pass ts::unchecked)";
+  if (owner == type || !extract<bool>(substitute(^^is_component, {owner}))) return name;
+  return name + " (of a described base: list ts::base<" + owner_name + ">)";
 }
 
 template <class T>
 consteval std::string forgotten_error() {
-  const std::vector<info> forgotten = detail::find_forgotten<T, T>();
-  if (forgotten.empty()) return "";
   std::string names;
-  for (info member : forgotten) names += (names.empty() ? "" : ", ") + text_of(member, ^^T);
-  const auto whole = "trainstate: a member of " + std::string(display_string_of(^^T)) + " (" + names + ") is forgotten: ";
-  if (Annotated<T>) {
-    return whole + "annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]] (ts::base<B> in the class's own "
-           "annotation, ts::component(...), if it is a described base's; ts::unchecked there to leave it out)";
-  }
-  return whole + "list it with ts::hyper, ts::state or ts::transient (ts::base<B>, if it is a described base's; "
-         "ts::unchecked, if it is one that cannot be listed: a bit-field)";
+  for (info forgotten : detail::find_forgotten<T, T>()) names += (names.empty() ? "" : ", ") + text_of(forgotten, ^^T);
+  if (names.empty()) return "";
+  return std::string("trainstate: a member of this ") + (std::is_aggregate_v<T> ? "aggregate" : "class") + " is forgotten: " +
+         (Annotated<T> ? "annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]]: "
+                       : "list it with ts::hyper, ts::state or ts::transient: ") + names;
 }
 
 /// What reflection finds wrong with the description of T, as the text of a compile error; empty if nothing is.

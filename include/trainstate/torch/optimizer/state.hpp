@@ -33,9 +33,10 @@ State* live_state(const torch::optim::Optimizer& optimizer, const at::Tensor& pa
   const auto& states = optimizer.state();
   const auto at = states.find(optimizer_state_key<OptimizerStates>(parameter.unsafeGetTensorImpl()));
   if (at == states.end() || !at->second) return nullptr;
-  if (auto* state = dynamic_cast<State*>(at->second.get())) return state;
+  auto& held = *at->second;
+  if (auto* state = dynamic_cast<State*>(&held)) return state;
   throw Error("an optimizer of class " + c10::demangle(typeid(optimizer).name()) + " holds a state of class " +
-              c10::demangle(typeid(*at->second).name()));
+              c10::demangle(typeid(held).name()));
 }
 
 /// As Python keeps it: a zero-dim float32, or float64 where float32 could not count on.

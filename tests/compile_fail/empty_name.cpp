@@ -1,0 +1,21 @@
+// A component without a name.
+// expect: trainstate: a component's name is empty
+// names: Sgd
+#include "trainstate/component.hpp"
+
+namespace ts = trainstate;
+
+struct Sgd {
+  double lr = 0.1;
+  int step = 0;
+
+  static constexpr auto describe() {
+#ifdef TRAINSTATE_MISTAKE
+    return ts::component<Sgd>("", ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#else
+    return ts::component<Sgd>("sgd", ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#endif
+  }
+};
+
+static_assert(!ts::component_name<Sgd>.empty());

@@ -1,0 +1,22 @@
+// One member under two keys: a load would write it twice.
+// expect: trainstate: a member of this component is listed twice: keep one of
+// names: Sgd
+#include "trainstate/component.hpp"
+
+namespace ts = trainstate;
+
+struct Sgd {
+  double lr = 0.1;
+  int step = 0;
+
+  static constexpr auto describe() {
+#ifdef TRAINSTATE_MISTAKE
+    return ts::component<Sgd>("sgd", ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step),
+                              ts::state("steps", &Sgd::step));
+#else
+    return ts::component<Sgd>("sgd", ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#endif
+  }
+};
+
+static_assert(!ts::component_name<Sgd>.empty());

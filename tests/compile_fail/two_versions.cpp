@@ -1,0 +1,22 @@
+// Two versions of one component.
+// expect: trainstate: this component has two versions: keep one ts::version<N>
+// names: Sgd
+#include "trainstate/component.hpp"
+
+namespace ts = trainstate;
+
+struct Sgd {
+  double lr = 0.1;
+  int step = 0;
+
+  static constexpr auto describe() {
+#ifdef TRAINSTATE_MISTAKE
+    return ts::component<Sgd>("sgd", ts::version<1>, ts::version<2>, ts::hyper("lr", &Sgd::lr),
+                              ts::state("step", &Sgd::step));
+#else
+    return ts::component<Sgd>("sgd", ts::version<2>, ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#endif
+  }
+};
+
+static_assert(!ts::component_name<Sgd>.empty());

@@ -1,0 +1,21 @@
+// Versions start at 1.
+// expect: trainstate: versions start at 1: write ts::version<1>, or leave it out
+// names: Sgd
+#include "trainstate/component.hpp"
+
+namespace ts = trainstate;
+
+struct Sgd {
+  double lr = 0.1;
+  int step = 0;
+
+  static constexpr auto describe() {
+#ifdef TRAINSTATE_MISTAKE
+    return ts::component<Sgd>("sgd", ts::version<0>, ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#else
+    return ts::component<Sgd>("sgd", ts::version<1>, ts::hyper("lr", &Sgd::lr), ts::state("step", &Sgd::step));
+#endif
+  }
+};
+
+static_assert(!ts::component_name<Sgd>.empty());
