@@ -71,7 +71,7 @@ Value root_value(const T& live, StateDict tree) {
   Value* only = tree.size() == 1 ? tree.find_key("") : nullptr;
   if (!only) return tree;
   SaveContext unused;
-  const bool none = may_be_none<T> && only->is<None>();
+  const bool none = MayBeNone<T> && only->is<None>();
   if (none || !Codec<T>::save(live, unused).template is<StateDict>()) return std::move(*only);
   return tree;
 }

@@ -22,7 +22,7 @@ constexpr std::size_t deep = 100;
 
 bool accepts(std::string_view text) {
   try {
-    JsonReader json(text, "", deep);
+    JsonReader json(text, "", "json", deep);
     json.skip();
     json.finish();
     return true;
@@ -33,7 +33,7 @@ bool accepts(std::string_view text) {
 
 std::string why(std::string_view text) {
   try {
-    JsonReader json(text, "file: ", deep);
+    JsonReader json(text, "file: ", "json", deep);
     json.skip();
     json.finish();
   } catch (const FormatError& e) {
@@ -185,7 +185,7 @@ TEST_CASE("json reader: accepts what RFC 8259 allows, and reads what it says") {
   for (const auto& text : valid_texts()) {
     INFO(text);
     CHECK(accepts(text));
-    JsonReader json(text, "", deep);
+    JsonReader json(text, "", "json", deep);
     CHECK(read(json) == nlohmann::json::parse(text));
     json.finish();
   }
@@ -227,13 +227,13 @@ TEST_CASE("json reader: agrees with another parser on random damage") {
 }
 
 TEST_CASE("json reader: says where it was, what it expected and what it found") {
-  CHECK(why("[1,2") == "file: byte 4: expected ',' or ']', found the end");
-  CHECK(why("{\"a\":}") == "file: byte 5: expected a value, found '}'");
-  CHECK(why("{\"a\";1}") == "file: byte 4: expected ':', found ';'");
-  CHECK(why("[\"\x01\"]") == "file: byte 2: expected no control character, found 0x01");
-  CHECK(why("[\"\xff\"]") == "file: byte 2: expected UTF-8, found 0xff");
-  CHECK(why("[] ]") == "file: byte 3: expected the end, found ']'");
-  CHECK(why("[01]") == "file: byte 2: expected no digit after a leading zero, found '1'");
+  CHECK(why("[1,2") == "file: json: byte 4: expected ',' or ']', found the end");
+  CHECK(why("{\"a\":}") == "file: json: byte 5: expected a value, found '}'");
+  CHECK(why("{\"a\";1}") == "file: json: byte 4: expected ':', found ';'");
+  CHECK(why("[\"\x01\"]") == "file: json: byte 2: expected no control character, found 0x01");
+  CHECK(why("[\"\xff\"]") == "file: json: byte 2: expected UTF-8, found 0xff");
+  CHECK(why("[] ]") == "file: json: byte 3: expected the end, found ']'");
+  CHECK(why("[01]") == "file: json: byte 2: expected no digit after a leading zero, found '1'");
 }
 
 TEST_CASE("json reader: nesting has a limit, whatever its depth") {
@@ -249,7 +249,7 @@ TEST_CASE("json reader: nesting has a limit, whatever its depth") {
 
 TEST_CASE("json reader: integers are exact or refused") {
   const auto read_u64 = [](std::string_view text) {
-    JsonReader json(text, "", deep);
+    JsonReader json(text, "", "json", deep);
     return json.integer<std::uint64_t>();
   };
   CHECK(read_u64("18446744073709551615") == std::numeric_limits<std::uint64_t>::max());
@@ -258,30 +258,30 @@ TEST_CASE("json reader: integers are exact or refused") {
        {"18446744073709551616", "-1", "-0", "1.0", "1e2", "01", "\"1\"", "null", "", "99999999999999999999999"}) {
     CHECK_THROWS_AS(static_cast<void>(read_u64(wrong)), FormatError);
   }
-  JsonReader json("[-9223372036854775808,9223372036854775808]", "", deep);
+  JsonReader json("[-9223372036854775808,9223372036854775808]", "", "json", deep);
   json.begin_array();
   CHECK(json.next_item());
   CHECK(json.integer<std::int64_t>() == std::numeric_limits<std::int64_t>::min());
   CHECK(json.next_item());
   CHECK_THROWS_WITH_AS(static_cast<void>(json.integer<std::int64_t>()),
-                       "byte 22: expected an integer of 64 bits, found '9'", FormatError);
+                       "json: byte 22: expected an integer of 64 bits, found '9'", FormatError);
 }
 
 TEST_CASE("json reader: what is not what the caller asks for is refused") {
   const auto refuses = [](auto ask) { CHECK_THROWS_AS(ask(), FormatError); };
   for (const char* text : {"{}", "[]", "\"\"", "1", "true", "null"}) {
     const std::string_view view(text);
-    if (view != "{}") refuses([&] { JsonReader(view, "", deep).begin_object(); });
-    if (view != "[]") refuses([&] { JsonReader(view, "", deep).begin_array(); });
-    if (view != "\"\"") refuses([&] { static_cast<void>(JsonReader(view, "", deep).string()); });
-    if (view != "1") refuses([&] { static_cast<void>(JsonReader(view, "", deep).number()); });
-    if (view != "true") refuses([&] { static_cast<void>(JsonReader(view, "", deep).boolean()); });
-    if (view != "null") refuses([&] { JsonReader(view, "", deep).null(); });
+    if (view != "{}") refuses([&] { JsonReader(view, "", "json", deep).begin_object(); });
+    if (view != "[]") refuses([&] { JsonReader(view, "", "json", deep).begin_array(); });
+    if (view != "\"\"") refuses([&] { static_cast<void>(JsonReader(view, "", "json", deep).string()); });
+    if (view != "1") refuses([&] { static_cast<void>(JsonReader(view, "", "json", deep).number()); });
+    if (view != "true") refuses([&] { static_cast<void>(JsonReader(view, "", "json", deep).boolean()); });
+    if (view != "null") refuses([&] { JsonReader(view, "", "json", deep).null(); });
   }
 }
 
 TEST_CASE("json reader: passes over a value in the middle") {
-  JsonReader json(R"({"skip":{"a":[1,{"b":"}]"},[]],"c":null},"keep":[[],[[]],7]})", "", deep);
+  JsonReader json(R"({"skip":{"a":[1,{"b":"}]"},[]],"c":null},"keep":[[],[[]],7]})", "", "json", deep);
   json.begin_object();
   CHECK(json.next_key() == "skip");
   json.skip();

@@ -33,7 +33,7 @@ std::string encode(const Tree& tree, const std::vector<std::size_t>& numbers) {
 }
 
 Tree decode(std::string_view text, format::TensorSource* tensors = nullptr) {
-  format::JsonReader json(text, "tree: ", format::TreeDecoder::json_depth);
+  format::JsonReader json(text, "file: ", "tree", format::TreeDecoder::json_depth);
   Tree tree = format::TreeDecoder(json, tensors).read_dict();
   json.finish();
   return tree;
@@ -44,7 +44,7 @@ bool refuses(std::string_view text, format::TensorSource* tensors = nullptr) {
     static_cast<void>(decode(text, tensors));
     return false;
   } catch (const FormatError& e) {
-    CHECK(std::string(e.what()).starts_with("tree: "));
+    CHECK(std::string(e.what()).starts_with("file: tree: "));
     return true;
   }
 }

@@ -191,7 +191,7 @@ TEST_CASE_TEMPLATE("the tree is PyTorch 2.14's, key for key", O, ALL_SIX) {
     CHECK(keys(dict.at("state")) == Keys{"0", "1", "2", "3"});
     CHECK(dict.at("param_groups/0/params") == ts::Value(ts::List{0, 1}));
     CHECK(dict.at("param_groups/1/params") == ts::Value(ts::List{2, 3}));
-    CHECK(dict.at("param_groups/1/lr") == ts::Value(0.01));
+    CHECK(dict.at("param_groups/1/lr") == ts::Value(0.02));
   }
 }
 
@@ -318,12 +318,12 @@ TEST_CASE("hyperparameters follow the policy") {
   }
   SUBCASE("code") {
     const auto report = restore(*live, stored, {.hyper = ts::HyperPolicy::code});
-    CHECK(lr() == 0.01);
+    CHECK(lr() == 0.02);
     CHECK(report.hyper_changes.size() == 2);
   }
   SUBCASE("match") {
     const auto report = refused(*live, stored, {.hyper = ts::HyperPolicy::match});
-    CHECK(lr() == 0.01);
+    CHECK(lr() == 0.02);
     CHECK(report.mismatched.size() == 2);
   }
 }

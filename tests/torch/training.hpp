@@ -103,8 +103,8 @@ struct Maker<optim::LBFGS> {
   }
 };
 
-/// The first layer and the second layer in a group each, the other way round and back to front if `reversed`; LBFGS
-/// takes one group only.
+/// The first layer (lr 0.03) and the second layer (lr 0.02) in a group each, the other way round and back to front if
+/// `reversed`; LBFGS takes one group only.
 template <class O>
 std::unique_ptr<O> make(Net& net, bool tuned, bool reversed = false) {
   using Options = typename Maker<O>::Options;
@@ -117,7 +117,7 @@ std::unique_ptr<O> make(Net& net, bool tuned, bool reversed = false) {
   } else {
     std::vector<optim::OptimizerParamGroup> groups;
     groups.emplace_back(one, std::make_unique<Options>(options(0.03)));
-    groups.emplace_back(two, std::make_unique<Options>(options(0.01)));
+    groups.emplace_back(two, std::make_unique<Options>(options(0.02)));
     if (reversed) {
       std::vector<optim::OptimizerParamGroup> turned;
       for (std::size_t g : {1, 0}) {

@@ -11,30 +11,19 @@
 
 namespace trainstate::detail {
 
-/// Types whose own value may be None, so that an optional of one needs to say more than None.
-template <class T>
-inline constexpr bool may_be_none = std::same_as<T, at::Tensor> || std::same_as<T, Value>;
-template <class T>
-inline constexpr bool may_be_none<std::optional<T>> = true;
-template <class T, class D>
-inline constexpr bool may_be_none<std::unique_ptr<T, D>> = true;
-template <class T>
-inline constexpr bool may_be_none<std::shared_ptr<T>> = true;
-
 /// None or the value; a value that may itself be None is wrapped in a list of one.
 template <class T>
 struct StandardCodec<std::optional<T>> {
   static constexpr bool is_value = IsValue<T>;
-  static constexpr bool wrapped = may_be_none<T>;
+  static constexpr bool may_be_none = true;
+  static constexpr bool wrapped = MayBeNone<T>;
 
   static Value save(const std::optional<T>& x, SaveContext& context) {
     if (!x) return None();
+    [[maybe_unused]] const auto scope = enter(context);
     Value value = Codec<T>::save(*x, context);
-    if constexpr (wrapped) {
-      List list;
-      list.push_back(std::move(value));
-      return list;
-    }
+    if constexpr (wrapped) return List{std::move(value)};
+    if (value.is<None>()) throw context.error("an optional whose value is saved as None");
     return value;
   }
 
@@ -45,7 +34,9 @@ struct StandardCodec<std::optional<T>> {
     }
     if constexpr (!IsValue<T>) {
       if (live) {
-        if (const Value* inner = unwrap(value, context)) Codec<T>::plan(*live, *inner, context);
+        const Value* inner = unwrap(value, context);
+        [[maybe_unused]] const auto scope = enter(context);
+        if (inner) Codec<T>::plan(*live, *inner, context);
         return;
       }
     }
@@ -60,20 +51,38 @@ struct StandardCodec<std::optional<T>> {
     if (value.is<None>()) return std::optional<T>();
     const Value* inner = unwrap(value, context);
     if (!inner) return std::nullopt;
+    [[maybe_unused]] const auto scope = enter(context);
     auto built = Codec<T>::build(*inner, context);
     if (!built) return std::nullopt;
     return std::optional<T>(*std::move(built));
   }
 
   static void migrate(const std::optional<T>* live, Value& value, LoadContext& context) {
-    if (!value.is<None>()) migrate_value<T>(live && *live ? &**live : nullptr, value, context);
+    Value* inner = &value;
+    if constexpr (wrapped) {
+      auto* list = value.get_if<List>();
+      inner = list && list->size() == 1 ? list->data() : nullptr;
+    }
+    if (!inner || inner->is<None>()) return;
+    [[maybe_unused]] const auto scope = enter(context);
+    migrate_value<T>(live && *live ? &**live : nullptr, *inner, context);
   }
 
   static void collect(const std::optional<T>& x, NamesContext& context) {
+    [[maybe_unused]] const auto scope = enter(context);
     if (x) collect_names(*x, context);
   }
 
  private:
+  template <class Context>
+  static auto enter(Context& context) {
+    if constexpr (wrapped) {
+      return context.enter(std::int64_t{0});
+    } else {
+      return nullptr;
+    }
+  }
+
   static const Value* unwrap(const Value& value, LoadContext& context) {
     if constexpr (wrapped) {
       const auto* list = value.get_if<List>();
@@ -89,6 +98,7 @@ struct StandardCodec<std::optional<T>> {
 template <>
 struct StandardCodec<std::monostate> {
   static constexpr bool is_value = true;
+  static constexpr bool may_be_none = true;
   static Value save(std::monostate, SaveContext&) { return None(); }
   static std::optional<std::monostate> build(const Value& value, LoadContext& context) {
     if (value.is<None>()) return std::monostate();
@@ -189,6 +199,7 @@ template <class P>
 struct PointerCodec {
   using T = std::remove_cv_t<typename P::element_type>;
   static constexpr bool is_object = IsObject<T>;
+  static constexpr bool may_be_none = true;
 
   static Value save(const P& x, SaveContext& context) { return x ? Codec<T>::save(*x, context) : Value(); }
 

@@ -9,6 +9,7 @@
 //   static void migrate(Value&, LoadContext&)                  brings components inside to today's versions
 //   static constexpr bool is_value                             replaced as a whole: nothing inside is worth keeping
 //   static constexpr bool is_object                            stands as a part of its own in a checkpoint
+//   static constexpr bool may_be_none                          what it saves may be None
 #pragma once
 
 #include <concepts>
@@ -111,6 +112,11 @@ concept IsValue = requires {
 template <class T>
 concept IsObject = requires {
   requires Codec<T>::is_object;
+};
+
+template <class T>
+concept MayBeNone = requires {
+  requires Codec<T>::may_be_none;
 };
 
 template <class T>

@@ -170,7 +170,7 @@ struct ComponentCodec {
       auto* values = section_of(*record, F::role);
       Value* field = values ? values->find_key(key) : nullptr;
       if (!field) return;
-      const auto outer = enter_section(context, F::role);
+      [[maybe_unused]] const auto outer = enter_section(context, F::role);
       const auto scope = context.enter(key);
       migrate_value<FieldType<F>>(live ? &F::get(*live) : nullptr, *field, context);
     });
@@ -184,7 +184,7 @@ struct ComponentCodec {
     const HyperPolicy policy = context.hyper_policy(HyperPolicy::file);
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
       if (!selected<F>(context)) return;
-      const auto outer = enter_section(context, F::role);
+      [[maybe_unused]] const auto outer = enter_section(context, F::role);
       plan_field<F>(live, section_of(*record, F::role), policy, context);
     });
     note_unexpected(*record, context);
@@ -199,7 +199,7 @@ struct ComponentCodec {
 
   static void collect(const T& x, NamesContext& context) {
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
-      const auto outer = enter_section(context, F::role);
+      [[maybe_unused]] const auto outer = enter_section(context, F::role);
       const auto scope = context.enter(std::string(F::name()));
       collect_names<FieldType<F>>(F::get(x), context);
     });
@@ -235,7 +235,7 @@ struct ComponentCodec {
   static void save_fields(const T& x, StateDict& params, StateDict& state, SaveContext& context) {
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
       const Key key = std::string(F::name());
-      const auto outer = enter_section(context, F::role);
+      [[maybe_unused]] const auto outer = enter_section(context, F::role);
       const auto scope = context.enter(key);
       (F::role == Role::hyper ? params : state)[key] = Codec<FieldType<F>>::save(F::get(x), context);
     });

@@ -284,6 +284,9 @@ struct SetCodec {
     return fresh;
   }
   static void plan(S& live, const Value& value, LoadContext& context) { plan_by_building(live, value, context); }
+  static void migrate(const S*, Value& value, LoadContext& context) {
+    if constexpr (!IsValue<T>) migrate_list<T, S>(nullptr, value, context);
+  }
 };
 
 template <class T, class C, class A>

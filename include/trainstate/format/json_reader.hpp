@@ -22,9 +22,9 @@ class JsonReader {
  public:
   enum class Kind { object, array, string, number, boolean, null };
 
-  /// `text` and `where` (which begins error texts) must live as long as the reader.
-  JsonReader(std::string_view text, std::string_view where, std::size_t deepest)
-      : text_(text), where_(where), deepest_(deepest) {}
+  /// `text`, and `where` and `what`, which begin error texts, must live as long as the reader.
+  JsonReader(std::string_view text, std::string_view where, std::string_view what, std::size_t deepest)
+      : text_(text), where_(where), what_(what), deepest_(deepest) {}
 
   /// What kind of value comes next.
   [[nodiscard]] Kind peek() {
@@ -70,6 +70,7 @@ class JsonReader {
     skip_plain();
     if (at_ < text_.size() && text_[at_] == '"') return text_.substr(begin, at_++ - begin);
     unescaped_.assign(text_, begin, at_ - begin);
+    unescaped_.reserve(64);
     for (;;) {
       const std::size_t run = at_;
       skip_plain();
@@ -179,8 +180,8 @@ class JsonReader {
       found = c >= 0x20 && c < 0x7F ? std::string{'\'', static_cast<char>(c), '\''}
                                     : std::string{'0', 'x', hex[c >> 4], hex[c & 15]};
     }
-    throw FormatError(std::string(where_) + "byte " + std::to_string(at_) + ": expected " + std::string(expected) +
-                      ", found " + found);
+    throw FormatError(std::string(where_) + std::string(what_) + ": byte " + std::to_string(at_) + ": expected " +
+                      std::string(expected) + ", found " + found);
   }
 
  private:
@@ -301,7 +302,7 @@ class JsonReader {
     at_ += expected.size();
   }
 
-  std::string_view text_, where_;
+  std::string_view text_, where_, what_;
   std::size_t at_ = 0;
   std::size_t deepest_;
   std::string open_;    // the brackets that are

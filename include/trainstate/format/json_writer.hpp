@@ -17,6 +17,7 @@ inline void append_json_string(std::string& json, std::string_view text) {
     table['"'] = table['\\'] = true;
     return table;
   }();
+  json.reserve(json.size() + text.size() + text.size() / 4 + 2);
   json += '"';
   std::size_t done = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -68,14 +68,13 @@ inline std::optional<Dtype> dtype_of(std::string_view tag) {
 /// Parses and checks the header of a file.
 class HeaderParser {
  public:
-  /// `where` begins every error text.
-  HeaderParser(std::span<const std::byte> image, std::string_view where)
-      : where_(where), json_where_(where_ + "header: "), image_(image) {}
+  /// `where` begins every error text, and must live as long as the parser.
+  HeaderParser(std::span<const std::byte> image, std::string_view where) : where_(where), image_(image) {}
 
   /// Throws FormatError for whatever the format does not allow.
   Header parse() {
     const std::string_view text = header_text();
-    JsonReader json(text, json_where_, header_depth);
+    JsonReader json(text, where_, "header", header_depth);
     json.begin_object();
     bool has_metadata = false;
     while (const auto key = json.next_key()) {
@@ -97,7 +96,7 @@ class HeaderParser {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const { throw FormatError(where_ + what); }
+  [[noreturn]] void fail(const std::string& what) const { throw FormatError(std::string(where_) + what); }
   [[noreturn]] void fail(const Entry& entry, const std::string& what) const { fail(shown(entry.name) + ": " + what); }
 
   std::string_view header_text() {
@@ -210,7 +209,7 @@ class HeaderParser {
     }
   }
 
-  std::string where_, json_where_;
+  std::string_view where_;
   std::span<const std::byte> image_;
   Header header_;
 };

@@ -151,8 +151,7 @@ class Reader final : TensorSource {
 
     Document document;
     const auto text = header_.metadata.extract(std::string(tree_key));
-    const std::string context = where_ + std::string(tree_key) + ": ";
-    JsonReader json(text.mapped(), context, TreeDecoder::json_depth);
+    JsonReader json(text.mapped(), where_, tree_key, TreeDecoder::json_depth);
     json.begin_object();
     expect_key(json, "format");
     const auto number = json.integer<std::int64_t>();
@@ -198,8 +197,8 @@ class Reader final : TensorSource {
     const auto data = verified_bytes(static_cast<std::size_t>(entry - header_.entries.begin()));
     if (entry->dtype != Dtype::u8)
       fail(shown(name) + ": expected U8, found " + std::string(trainstate::name(entry->dtype)));
-    const std::string context = where_ + std::string(name) + ": ";
-    JsonReader text({reinterpret_cast<const char*>(data.data()), data.size()}, context, TreeDecoder::json_depth);
+    const std::string_view characters(reinterpret_cast<const char*>(data.data()), data.size());
+    JsonReader text(characters, where_, name, TreeDecoder::json_depth);
     Tree tree = TreeDecoder(text, this).read_dict();
     text.finish();
     return tree;

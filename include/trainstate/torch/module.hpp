@@ -212,6 +212,7 @@ struct TorchCodec<T> {
 template <class H, class M>
 struct HolderCodec {
   static constexpr bool is_object = true;
+  static constexpr bool may_be_none = true;
   static constexpr bool takes_description = true;
 
   static Value save(const H& x, SaveContext& context) {

@@ -104,6 +104,8 @@ inline Value fresh_value(const Value& value, LoadContext& context) {
 /// None.
 template <>
 struct TorchCodec<at::Tensor> {
+  static constexpr bool may_be_none = true;
+
   static Value save(const at::Tensor& x, SaveContext&) { return x.defined() ? Value(x.detach()) : Value(); }
 
   static void plan(at::Tensor& live, const Value& value, LoadContext& context) {
@@ -127,6 +129,7 @@ struct TorchCodec<at::Tensor> {
 template <>
 struct TorchCodec<Value> {
   static constexpr bool is_value = true;
+  static constexpr bool may_be_none = true;
 
   static Value save(const Value& x, SaveContext&) { return x; }
   static std::optional<Value> build(const Value& value, LoadContext& context) { return fresh_value(value, context); }
