@@ -200,6 +200,14 @@ TEST_CASE("state dict: small and large ones find the same") {
   }
 }
 
+TEST_CASE("state dict: no choice of keys makes it slow") {
+  // In a hash table of the size that it has then, all of them would be in one place.
+  Tree tree;
+  for (std::int64_t i = 0; i < 300'000; ++i) tree[i * 351061] = 0;
+  CHECK(tree.size() == 300'000);
+  CHECK(tree.find_key(std::int64_t{299'999} * 351061) != nullptr);
+}
+
 TEST_CASE("state dict: paths go through dicts and lists") {
   const Tree tree{{"a", Tree{{"b", List{10, Tree{{"c", 11}}, List{12}}}}},
                   {0, "int"},

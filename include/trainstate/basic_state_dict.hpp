@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <initializer_list>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -83,7 +83,7 @@ class BasicStateDict {
   [[nodiscard]] const_iterator end() const noexcept { return const_iterator(entries_.end()); }
   void reserve(std::size_t n) { entries_.reserve(n); }
 
-  /// The value of one key, exactly; nullptr if there is none. O(1).
+  /// The value of one key, exactly; nullptr if there is none. O(log n).
   [[nodiscard]] const Value* find_key(const Key& key) const;
   [[nodiscard]] Value* find_key(const Key& key) { return const_cast<Value*>(std::as_const(*this).find_key(key)); }
   /// The value of one key, exactly. Throws Error if there is none.
@@ -149,7 +149,7 @@ class BasicStateDict {
   bool operator==(const BasicStateDict& other) const;
 
  private:
-  static constexpr std::size_t index_from = 12;  // below this a linear search is faster than hashing
+  static constexpr std::size_t index_from = 12;  // below this a linear search is faster
 
   struct Segment {
     std::optional<std::int64_t> number;
@@ -167,7 +167,8 @@ class BasicStateDict {
   void reindex();
 
   Entries entries_;
-  std::unordered_map<Key, Value*> index_;  // filled only from `index_from` entries on
+  // Filled only from `index_from` entries on. Ordered, since no choice of keys in a hostile file can make that slow.
+  std::map<Key, Value*> index_;
 };
 
 template <class Tensor>
@@ -272,7 +273,6 @@ template <class Tensor>
 void BasicStateDict<Tensor>::reindex() {
   index_.clear();
   if (entries_.size() < index_from) return;
-  index_.reserve(entries_.size());
   for (const auto& entry : entries_) index_.emplace(entry->first, &entry->second);
 }
 

@@ -81,7 +81,7 @@ void run_migrations(const Migrations& migrations, std::string_view name, int fro
       version = next;
     } catch (const std::exception& e) {
       throw VersionError(who + ": the migration from version " + std::to_string(M::from_version) +
-                         " failed: " + e.what());
+                         " failed: " + text_of(e));
     }
   });
   if (version != to) {

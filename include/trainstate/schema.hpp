@@ -100,7 +100,7 @@ constexpr std::uint64_t fingerprint() {
 
 namespace detail {
 
-// The names of these two, with their arguments, stand in the first line of the compiler's message.
+// The names of these three, with their arguments, stand in the first line of the compiler's message.
 
 template <class T, FixedString Locked, FixedString Fingerprint, FixedString Schema>
 struct fields_changed_but_not_the_version {
@@ -119,13 +119,20 @@ struct version_changed {
                 "it, lock the new fingerprint");
 };
 
+template <class T, FixedString Fingerprint, FixedString Schema>
+struct not_locked_yet {
+  static_assert(Fingerprint.size() == 0, "trainstate: this component is not locked yet: lock its fingerprint");
+};
+
 template <class T, std::uint64_t Locked>
 constexpr bool check_lock() {
   constexpr std::uint64_t found = trainstate::fingerprint<T>();
   if constexpr (found != Locked) {
     constexpr auto then = detail::concat(FixedString("0x"), detail::hexadecimal(Locked));
     constexpr auto now = detail::concat(FixedString("0x"), detail::hexadecimal(found));
-    if constexpr ((found & 0xff) == (Locked & 0xff)) {
+    if constexpr (Locked == 0) {
+      [[maybe_unused]] not_locked_yet<T, now, schema_text<T>> mistake;
+    } else if constexpr ((found & 0xff) == (Locked & 0xff)) {
       [[maybe_unused]] fields_changed_but_not_the_version<T, then, now, schema_text<T>> mistake;
     } else {
       [[maybe_unused]] version_changed<T, then, now, schema_text<T>> mistake;
@@ -140,7 +147,7 @@ constexpr bool check_lock() {
 /// fingerprint is the one locked, and otherwise says whether the version was forgotten, with both fingerprints and the
 /// schema.
 ///
-/// To lock a component for the first time, lock 0: the message has its fingerprint.
+/// To lock a component for the first time, lock 0: the error has its fingerprint.
 template <class T, std::uint64_t Fingerprint>
 inline constexpr bool locked = detail::check_lock<T, Fingerprint>();
 

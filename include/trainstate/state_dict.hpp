@@ -80,6 +80,15 @@ struct TensorTraits<at::Tensor> {
     }
   }
   static bool equal(const at::Tensor& a, const at::Tensor& b) { return bitwise_equal(a, b); }
+  /// Where the elements are; nullptr if there are none, or none that can be pointed to.
+  static const void* address(const at::Tensor& t) {
+    return t.defined() && t.layout() == c10::kStrided && t.has_storage() && t.numel() != 0 ? t.data_ptr() : nullptr;
+  }
+  static bool same_view(const at::Tensor& a, const at::Tensor& b) {
+    return a.is_same(b) ||
+           (a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() && a.strides() == b.strides() &&
+            a.device() == b.device() && a.is_conj() == b.is_conj() && a.is_neg() == b.is_neg());
+  }
   static void print(std::ostream& os, const at::Tensor& t) {
     if (!t.defined()) {
       os << "undefined tensor";

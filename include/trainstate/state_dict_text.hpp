@@ -5,11 +5,13 @@
 #include <cmath>
 #include <cstdint>
 #include <locale>
+#include <map>
 #include <ostream>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "trainstate/basic_state_dict.hpp"
@@ -92,22 +94,55 @@ void print_value(std::ostream& os, const BasicValue<Tensor>& value, int indent, 
       value.variant());
 }
 
+/// Copies of tensors, one for all that show the very same elements, so that tied ones stay tied.
+template <class Tensor>
+class TensorCopies {
+ public:
+  template <class Copy>
+  Tensor of(const Tensor& tensor, const Copy& copy) {
+    const void* address = TensorTraits<Tensor>::address(tensor);
+    if (!address) return copy(tensor);
+    const auto [first, last] = copies_.equal_range(address);
+    for (auto at = first; at != last; ++at) {
+      if (TensorTraits<Tensor>::same_view(at->second.first, tensor)) return at->second.second;
+    }
+    return copies_.emplace(address, std::pair(tensor, copy(tensor)))->second.second;
+  }
+
+ private:
+  std::multimap<const void*, std::pair<Tensor, Tensor>> copies_;
+};
+
+template <class Tensor, class Copy>
+BasicStateDict<Tensor> copy_dict(const BasicStateDict<Tensor>& dict, TensorCopies<Tensor>& copies, const Copy& copy);
+
+/// A deep copy; `copy` makes the tensors.
+template <class Tensor, class Copy>
+BasicValue<Tensor> copy_value(const BasicValue<Tensor>& value, TensorCopies<Tensor>& copies, const Copy& copy) {
+  if (const auto* tensor = value.template get_if<Tensor>()) return copies.of(*tensor, copy);
+  if (const auto* dict = value.template get_if<BasicStateDict<Tensor>>()) return copy_dict(*dict, copies, copy);
+  const auto* list = value.template get_if<BasicList<Tensor>>();
+  if (!list) return value;
+  BasicList<Tensor> items;
+  items.reserve(list->size());
+  for (const auto& item : *list) items.push_back(copy_value(item, copies, copy));
+  return items;
+}
+
+template <class Tensor, class Copy>
+BasicStateDict<Tensor> copy_dict(const BasicStateDict<Tensor>& dict, TensorCopies<Tensor>& copies, const Copy& copy) {
+  BasicStateDict<Tensor> entries;
+  entries.reserve(dict.size());
+  for (const auto& [key, value] : dict) entries[key] = copy_value(value, copies, copy);
+  return entries;
+}
+
 }  // namespace detail
 
 template <class Tensor>
 BasicValue<Tensor> BasicValue<Tensor>::clone() const {
-  if (const auto* tensor = get_if<Tensor>()) return detail::TensorTraits<Tensor>::clone(*tensor);
-  if (const auto* tensor = get_if<UnsupportedTensor>()) {
-    return UnsupportedTensor{detail::TensorTraits<TensorInfo>::clone(tensor->info)};
-  }
-  if (const auto* dict = get_if<StateDict>()) return dict->clone();
-  if (const auto* list = get_if<List>()) {
-    List copy;
-    copy.reserve(list->size());
-    for (const auto& item : *list) copy.push_back(item.clone());
-    return copy;
-  }
-  return *this;
+  detail::TensorCopies<Tensor> copies;
+  return detail::copy_value(*this, copies, detail::TensorTraits<Tensor>::clone);
 }
 
 template <class Tensor>
@@ -149,10 +184,8 @@ std::string BasicValue<Tensor>::describe() const {
 
 template <class Tensor>
 BasicStateDict<Tensor> BasicStateDict<Tensor>::clone() const {
-  BasicStateDict copy;
-  copy.entries_.reserve(size());
-  for (const auto& [key, value] : *this) copy.insert(key, value.clone());
-  return copy;
+  detail::TensorCopies<Tensor> copies;
+  return detail::copy_dict(*this, copies, detail::TensorTraits<Tensor>::clone);
 }
 
 /// Prints a tree, one entry a line; tensors by dtype and shape.

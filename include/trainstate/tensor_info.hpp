@@ -187,6 +187,11 @@ struct TensorTraits<TensorInfo> {
     const TensorInfo x = a.is_contiguous() ? a : dense_copy(a), y = b.is_contiguous() ? b : dense_copy(b);
     return x.nbytes() == 0 || std::memcmp(x.bytes().data(), y.bytes().data(), x.nbytes()) == 0;
   }
+  /// Where the elements are; nullptr if there are none.
+  static const void* address(const TensorInfo& t) {
+    return t.numel() != 0 && t.storage ? t.storage->data + t.offset : nullptr;
+  }
+  static bool same_view(const TensorInfo& a, const TensorInfo& b) { return a.same_view(b); }
   static void print(std::ostream& os, const TensorInfo& t) { print_shape(os, name(t.dtype), t.shape); }
 };
 

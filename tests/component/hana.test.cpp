@@ -28,9 +28,9 @@ namespace hana = boost::hana;
 
 namespace {
 
-constexpr auto lr = BOOST_HANA_STRING("lr");
-constexpr auto step = BOOST_HANA_STRING("step");
-constexpr auto name = BOOST_HANA_STRING("name");
+constexpr auto lr_key = BOOST_HANA_STRING("lr");
+constexpr auto step_key = BOOST_HANA_STRING("step");
+constexpr auto name_key = BOOST_HANA_STRING("name");
 
 class Adam {
  public:
@@ -71,25 +71,25 @@ struct Extended : Defined {
 
 TEST_CASE("hana: keys are strings known at compile time") {
   Adam adam(0.1);
-  static_assert(decltype(hana::keys(adam) == hana::make_tuple(lr, step, name))::value);
-  static_assert(decltype(hana::contains(adam, step))::value);
+  static_assert(decltype(hana::keys(adam) == hana::make_tuple(lr_key, step_key, name_key))::value);
+  static_assert(decltype(hana::contains(adam, step_key))::value);
   constexpr auto scratch = BOOST_HANA_STRING("scratch");
   static_assert(!decltype(hana::contains(adam, scratch))::value);
   CHECK(hana::Struct<Adam>::value);
 }
 
 TEST_CASE("hana: members are values") {
-  CHECK(hana::members(Adam(0.1, "a")) == hana::make_tuple(0.1, 0, std::string("a")));
-  CHECK(hana::to<hana::map_tag>(Adam(0.2))[lr] == 0.2);
-  CHECK(hana::to_map(Adam(0.2, "b"))[name] == "b");
+  CHECK(hana::equal(hana::members(Adam(0.1, "a")), hana::make_tuple(0.1, 0, std::string("a"))));
+  CHECK(hana::to<hana::map_tag>(Adam(0.2))[lr_key] == 0.2);
+  CHECK(hana::to_map(Adam(0.2, "b"))[name_key] == "b");
 }
 
 TEST_CASE("hana: at_key reaches the member itself") {
   Adam adam(0.1);
-  hana::at_key(adam, lr) = 0.5;
-  CHECK(hana::at_key(std::as_const(adam), lr) == 0.5);
-  static_assert(std::is_same_v<decltype(hana::at_key(adam, step)), int&>);
-  static_assert(std::is_same_v<decltype(hana::at_key(std::as_const(adam), step)), const int&>);
+  hana::at_key(adam, lr_key) = 0.5;
+  CHECK(hana::at_key(std::as_const(adam), lr_key) == 0.5);
+  static_assert(std::is_same_v<decltype(hana::at_key(adam, step_key)), int&>);
+  static_assert(std::is_same_v<decltype(hana::at_key(std::as_const(adam), step_key)), const int&>);
 
   Owner owner{std::make_unique<int>(4)};
   const std::unique_ptr<int> taken = hana::at_key(std::move(owner), BOOST_HANA_STRING("value"));

@@ -175,6 +175,7 @@ struct StandardCodec<std::variant<Ts...>> {
   }
 
   static void collect(const T& x, NamesContext& context) {
+    if (x.valueless_by_exception()) return;
     const auto scope = context.enter("value");
     std::visit([&](const auto& alternative) { collect_names(alternative, context); }, x);
   }

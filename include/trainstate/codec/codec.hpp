@@ -12,6 +12,8 @@
 //   static constexpr bool may_be_none                          what it saves may be None
 #pragma once
 
+#include <c10/util/Exception.h>
+
 #include <concepts>
 #include <exception>
 #include <optional>
@@ -137,17 +139,38 @@ void plan_by_building(T& live, const Value& value, LoadContext& context) {
   }
 }
 
+/// What code of the user's says went wrong.
+inline std::string text_of(const std::exception& e) {
+  const auto* torch = dynamic_cast<const c10::Error*>(&e);
+  return torch ? torch->what_without_backtrace() : e.what();
+}
+
+/// Calls code of the user's own types. What it throws becomes an Error that begins with `path`.
+template <class F>
+decltype(auto) call_foreign(const std::string& path, F&& f) {
+  const std::string prefix = path.empty() ? "" : path + ": ";
+  try {
+    return f();
+  } catch (const Error&) {
+    rethrow_with_prefix(prefix);
+  } catch (const std::exception& e) {
+    throw Error(prefix + text_of(e));
+  }
+}
+
 template <class T>
 struct AdapterCodec {
   static constexpr bool is_value = true;
 
-  static Value save(const T& x, SaveContext&) { return adapter<T>::save(x); }
+  static Value save(const T& x, SaveContext& context) {
+    return call_foreign(context.path, [&]() -> Value { return adapter<T>::save(x); });
+  }
 
   static std::optional<T> build(const Value& value, LoadContext& context) {
     try {
-      return adapter<T>::decode(value);
+      return adapter<T>::decode(value.clone());  // it may keep a tensor, which must not be the file's or the caller's
     } catch (const std::exception& e) {
-      context.mismatch(type_name(), value.describe() + " (" + e.what() + ")");
+      context.mismatch(type_name(), value.describe() + " (" + text_of(e) + ")");
       return std::nullopt;
     }
   }

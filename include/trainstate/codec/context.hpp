@@ -176,6 +176,7 @@ class LoadContext {
   StateDict* components_today = nullptr;
   /// The devices of the file's tensors that are not on the CPU but present here, by path.
   std::unordered_map<std::string, c10::Device> devices;
+  TensorCopies<at::Tensor> copies;  ///< the tensors that were newly built
   /// How parameters were renamed by migrations: `module/old` -> `module/new`.
   std::map<std::string, std::string> renamed;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "trainstate/codec/codec.hpp"
@@ -20,18 +21,24 @@ template <HasStateDictMembers T>
 struct MembersCodec<T> {
   static constexpr bool is_object = true;
 
-  static Value save(const T& x, SaveContext&) { return StateDict(x.state_dict()); }
+  static Value save(const T& x, SaveContext& context) {
+    return call_foreign(context.path, [&] { return StateDict(x.state_dict()); });
+  }
 
   static void plan(T& live, const Value& value, LoadContext& context) {
     const auto* dict = value.get_if<StateDict>();
     if (!dict) return context.mismatch("a dict", value.describe());
-    auto snapshot = std::make_shared<StateDict>();
+    auto snapshot = std::make_shared<std::optional<StateDict>>();
     context.plan->attempt(
-        [&live, snapshot, own = dict->clone()] {
-          *snapshot = StateDict(std::as_const(live).state_dict()).clone();
-          live.load_state_dict(own);
+        [&live, snapshot, own = dict->clone(), path = context.path] {
+          call_foreign(path, [&] {
+            *snapshot = StateDict(std::as_const(live).state_dict()).clone();
+            live.load_state_dict(own);
+          });
         },
-        [&live, snapshot] { live.load_state_dict(std::as_const(*snapshot)); });
+        [&live, snapshot] {
+          if (*snapshot) live.load_state_dict(std::as_const(**snapshot));
+        });
   }
 
   static std::optional<T> build(const Value& value,

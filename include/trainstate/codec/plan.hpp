@@ -4,7 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
 
-#include <exception>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -55,7 +55,12 @@ class Plan {
       const c10::NoGradGuard no_grad;
       for (auto& [live, from, path] : copies_) live.copy_(from);
     } catch (...) {
-      for (std::size_t i = std::min(done + 1, attempts_.size()); i-- > 0;) attempts_[i].second->run();
+      for (std::size_t i = std::min(done + 1, attempts_.size()); i-- > 0;) {
+        try {
+          attempts_[i].second->run();
+        } catch (...) {  // the others are still undone, and the first exception is the one to report
+        }
+      }
       throw;
     }
     for (auto& action : assignments_) action->run();

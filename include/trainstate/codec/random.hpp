@@ -50,7 +50,7 @@ struct StandardCodec<T> {
       std::istringstream text(*state);
       text.imbue(std::locale::classic());
       T fresh;
-      if (text >> fresh) return fresh;
+      if (text >> fresh && (text >> std::ws).eof()) return fresh;
     }
     context.mismatch("the state of a random engine or distribution, as its operator<< writes it", value.describe());
     return std::nullopt;

@@ -1,9 +1,9 @@
 // Fields by annotation, where the compiler has C++26 reflection (g++ 16: -std=c++26 -freflection). A class may then say
 // with its members what describe() would say of them, and gives the same schema and the same files.
 //
-//   class [[=ts::component("warmup_cosine", ts::version<2>)]] WarmupCosine {  // what ts::component takes, but no fields
+//   class [[=ts::component("warmup_cosine", ts::version<2>)]] WarmupCosine {  // ts::component without the fields
 //    public:
-//     …
+//     ...
 //    private:
 //     [[=ts::hyper]] double base_lr_;                      // key "base_lr": the name without a trailing underscore
 //     [[=ts::state("step_num")]] std::int64_t steps_ = 0;  // or a key that outlives the name
@@ -12,11 +12,12 @@
 //     [[=ts::migrate<1>]] static constexpr auto from_1 = [](auto& d) { d.rename("params/lr", "params/base_lr"); };
 //   };
 //
-// Without ts::component(...) the class goes by its own name, at version 1. Every data member needs one of the three words,
-// but for references, which are transient by nature; a bit-field can only be ts::transient; one member answers for an
-// anonymous union. A hook is a static member, a variable or a function, but no function template (annotations of templates
-// cannot be read), and it does not stand in the class's own annotation, where each translation unit would have a lambda of
-// its own. See reflection/completeness.hpp for what else reflection gives: the exact check that no member is forgotten.
+// Without ts::component(...) the class goes by its own name, at version 1. Every data member needs one of the three
+// words, but for references, which are transient by nature; a bit-field can only be ts::transient; one member answers
+// for an anonymous union. A hook is a static member, a variable or a function, but no function template (annotations of
+// templates cannot be read); it does not stand in the class's own annotation, where each translation unit would have a
+// lambda of its own. What else reflection gives, the exact check that no member is forgotten, is in
+// reflection/completeness.hpp.
 #pragma once
 
 #include <version>
@@ -47,13 +48,13 @@ namespace trainstate {
 template <class T>
 struct describe_for;
 
-/// The annotation of a class, `class [[=ts::component("name", ts::version<N>)]] T`: what ts::component<T> takes, but for
-/// the fields and the hooks, which annotate themselves.
+/// The annotation of a class, `class [[=ts::component("name", ts::version<N>)]] T`: what ts::component<T> takes, less
+/// the fields and the hooks, which are annotated themselves.
 template <std::size_t N, class... Arguments>
 constexpr auto component(const char (&name)[N], Arguments... arguments) {
   static_assert(!(requires { typename Arguments::hook_type; } || ...),
-                "trainstate: the hooks of an annotated class are static members of it: write [[=ts::migrate<K>]] static "
-                "constexpr auto hook = [](auto& d) {...}");
+                "trainstate: the hooks of an annotated class are static members of it: write "
+                "[[=ts::migrate<K>]] static constexpr auto hook = [](auto& d) {...}");
   return component<void>(name, arguments...);
 }
 
@@ -64,7 +65,7 @@ using std::meta::info;
 template <class Old>
 struct MigrateFrom;
 
-// What stands in a class --------------------------------------------------------------------------------------------------
+// What stands in a class ----------------------------------------------------------------------------------------------
 
 inline constexpr auto all_access = std::meta::access_context::unchecked();
 
@@ -124,7 +125,7 @@ consteval bool inherits_annotations() {
   return false;
 }
 
-// What can be wrong with annotations --------------------------------------------------------------------------------------
+// What can be wrong with annotations ----------------------------------------------------------------------------------
 
 consteval bool is_made_by(info type, info a_template) {
   return has_template_arguments(type) && template_of(type) == a_template;
@@ -135,9 +136,10 @@ consteval bool is_well_placed(info word, info member) {
   const info type = remove_cv(type_of(word));
   const bool is_hook = is_made_by(type, ^^Migrate) || is_made_by(type, ^^MigrateFrom);
   const bool is_field = is_made_by(type, ^^Declare) || is_made_by(type, ^^Keyed);
-  if (is_nonstatic_data_member(member)) return type == ^^DeclareTransient || (is_field && can_be_pointed_to(member));
-  if (is_static_member(member) && is_member_object_pointer_type(remove_cv(type_of(member)))) return is_field;
-  return is_static_member(member) && is_hook;
+  const bool is_transient = type == ^^DeclareTransient;
+  if (is_nonstatic_data_member(member)) return is_transient || (is_field && can_be_pointed_to(member));
+  if (!is_static_member(member)) return false;
+  return is_member_object_pointer_type(remove_cv(type_of(member))) ? is_transient || is_field : is_hook;
 }
 
 /// Whether a member has one word on it and the right one.
@@ -159,19 +161,19 @@ consteval std::string annotation_error() {
     return "trainstate: " + name + " has both a describe() and annotations: keep one of them";
   }
   if (!is_class_well_annotated(^^T)) {
-    return "trainstate: the annotation of class " + name + " should be one ts::component(name, ...), with ts::version<N>, "
-           "ts::base<B>, ts::flat and ts::unchecked inside it";
+    return "trainstate: the annotation of class " + name + " should be one ts::component(name, ...), with "
+           "ts::version<N>, ts::base<B>, ts::flat and ts::unchecked inside it";
   }
   for (info member : find_annotated_members(^^T)) {
     if (is_well_annotated(member)) continue;
-    return "trainstate: " + std::string(identifier_of(member)) + " of " + name + " cannot be annotated so: a data member "
-           "takes one of ts::hyper, ts::state and ts::transient (a bit-field or a reference the last alone), a static member "
-           "that is a hook takes ts::migrate<K> or ts::migrate_from<Old>";
+    return "trainstate: " + std::string(identifier_of(member)) + " of " + name + " cannot be annotated so: a data "
+           "member takes one of ts::hyper, ts::state and ts::transient (a bit-field or a reference the last alone), a "
+           "static member that is a hook takes ts::migrate<K> or ts::migrate_from<Old>";
   }
   return "";
 }
 
-// From words to the arguments of ts::component<T> -------------------------------------------------------------------------
+// From words to the arguments of ts::component<T> ---------------------------------------------------------------------
 
 template <info Entity>
 consteval auto name_of() {
@@ -217,8 +219,8 @@ consteval auto argument_of() {
   return detail::say([:constant_of(words_on(Member)[0]):], detail::key_of<Member>(), detail::subject_of<Member>());
 }
 
-/// Whether a member becomes an argument: not if it is annotated in a wrong way, nor if it is transient anyhow, being out of
-/// reach for pointers.
+/// Whether a member becomes an argument: not if it is annotated in a wrong way, nor if it can be nothing but transient,
+/// being out of reach for pointers.
 consteval bool becomes_argument(info member) {
   return is_well_annotated(member) && !(is_nonstatic_data_member(member) && !can_be_pointed_to(member));
 }

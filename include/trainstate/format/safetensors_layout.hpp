@@ -58,7 +58,8 @@ class Names {
   }
 
  private:
-  std::unordered_map<std::string, std::size_t> taken_;  // with the number to try next
+  // With the number to try next. Ordered, since names may come from a hostile file that was made to collide in a hash.
+  std::map<std::string, std::size_t> taken_;
 };
 
 /// Finds the tensors of trees: names them, takes tied ones once, and makes tensors of long lists.

@@ -15,7 +15,7 @@ namespace trainstate::detail {
 template <std::size_t... N>
 constexpr auto concat(const FixedString<N>&... pieces) {
   FixedString<(N + ... + 0)> text;
-  char* end = text.data;
+  [[maybe_unused]] char* end = text.data;
   ((end = std::copy_n(pieces.data, N, end)), ...);
   return text;
 }

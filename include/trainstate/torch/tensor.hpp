@@ -67,12 +67,14 @@ inline void plan_copy(const at::Tensor& live, const at::Tensor& from, LoadContex
 }
 
 /// A tensor of its own with the values of the file's, on `map_location`, else on the device it was saved from if this
-/// machine has that, else on the CPU.
+/// machine has that, else on the CPU. Tied ones stay tied.
 inline at::Tensor fresh_tensor(const at::Tensor& from, LoadContext& context) {
-  const c10::NoGradGuard no_grad;
-  context.report.bytes += from.nbytes();
   const auto device = context.options.map_location.value_or(context.recorded_device());
-  return device == from.device() ? from.detach().clone() : from.detach().to(device);
+  return context.copies.of(from, [&](const at::Tensor& tensor) {
+    const c10::NoGradGuard no_grad;
+    context.report.bytes += tensor.nbytes();
+    return device == tensor.device() ? tensor.detach().clone() : tensor.detach().to(device);
+  });
 }
 
 /// A value with tensors of its own.

@@ -1,15 +1,15 @@
 // Was a member forgotten? With C++26 reflection the answer is exact, for classes with private members too, and it names
 // the member; completeness.hpp guesses as well as C++20 can.
 //
-// Counted are the data members of the class itself and of every base that is an aggregate or describes itself. Each must be
-// listed, or annotated, but for these:
+// Counted are the data members of the class itself and of every base that is an aggregate or a component. Each has to
+// be listed, by itself or by a ts::base of its class, or annotated, but for these:
 // - references, which are transient by nature, and static members;
 // - members of any other base: its author answers for them, and most are out of reach (of torch::optim::LRScheduler or
-//   torch::nn::Module nobody could list all). Of an aggregate's base, one must be listed at least, as in C++20;
-// - in a torch::nn::Module, tensors and submodules, which registering them saves; and so for containers of them;
+//   torch::nn::Module nobody could list all). Of such a base of an aggregate one must be listed at least, as in C++20;
+// - in a torch::nn::Module, tensors and submodules, which are saved for being registered, and containers of them;
 // - what is not public where ts::describe_for<T> speaks for the class: it could not name it.
-// An anonymous union is accounted for by any of its members. No pointer reaches a bit-field: annotate it, or pass
-// ts::unchecked.
+// An anonymous union is accounted for by any of its members. No pointer reaches a bit-field: annotate it as transient,
+// or pass ts::unchecked.
 #pragma once
 
 #include "trainstate/component/reflection.hpp"
@@ -46,7 +46,7 @@ inline constexpr auto data_members = std::define_static_array(nonstatic_data_mem
 template <class T>
 inline constexpr auto bases = std::define_static_array(bases_of(^^T, all_access));
 
-// What need not be listed -------------------------------------------------------------------------------------------------
+// What need not be listed ---------------------------------------------------------------------------------------------
 
 template <class Holder>
 using ContainedModule = typename Holder::ContainedType;
@@ -107,7 +107,7 @@ consteval bool is_accounted_for() {
   }
 }
 
-// The answer --------------------------------------------------------------------------------------------------------------
+// The answer ----------------------------------------------------------------------------------------------------------
 
 /// What T forgot of Owner, which is T or a base of it: data members, or a base.
 template <class T, class Owner>
@@ -132,25 +132,29 @@ consteval std::vector<info> find_forgotten() {
 template <class B>
 inline constexpr bool is_component = Component<B>;
 
-consteval std::string text_of(info forgotten, info type) {
+template <class T>
+consteval std::string text_of(info forgotten) {
   if (is_type(forgotten)) return "all of the base " + std::string(display_string_of(forgotten));
   const info owner = parent_of(forgotten);
   const std::string owner_name(display_string_of(owner));
   if (!has_identifier(forgotten)) return "an anonymous union of " + owner_name;
   const std::string name = owner_name + "::" + std::string(identifier_of(forgotten));
-  if (is_bit_field(forgotten)) return name + " (a bit-field, which no pointer reaches: pass ts::unchecked)";
-  if (owner == type || !extract<bool>(substitute(^^is_component, {owner}))) return name;
-  return name + " (of a described base: list ts::base<" + owner_name + ">)";
+  if (^^T != owner && extract<bool>(substitute(^^is_component, {owner}))) {
+    return name + " (of a described base: list ts::base<" + owner_name + ">)";
+  }
+  if (!is_bit_field(forgotten)) return name;
+  return name + (Annotated<T> ? " (a bit-field: ts::transient)" : " (a bit-field, beyond pointers: ts::unchecked)");
 }
 
 template <class T>
 consteval std::string forgotten_error() {
   std::string names;
-  for (info forgotten : detail::find_forgotten<T, T>()) names += (names.empty() ? "" : ", ") + text_of(forgotten, ^^T);
+  for (info member : detail::find_forgotten<T, T>()) names += (names.empty() ? "" : ", ") + detail::text_of<T>(member);
   if (names.empty()) return "";
-  return std::string("trainstate: a member of this ") + (std::is_aggregate_v<T> ? "aggregate" : "class") + " is forgotten: " +
-         (Annotated<T> ? "annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]]: "
-                       : "list it with ts::hyper, ts::state or ts::transient: ") + names;
+  const std::string kind = std::is_aggregate_v<T> ? "aggregate" : "class";
+  const std::string remedy = Annotated<T> ? "annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]]"
+                                          : "list it with ts::hyper, ts::state or ts::transient";
+  return "trainstate: a member of this " + kind + " is forgotten: " + remedy + ": " + names;
 }
 
 /// What reflection finds wrong with the description of T, as the text of a compile error; empty if nothing is.

@@ -1,0 +1,16 @@
+// Two descriptions could disagree.
+// expect: Sgd has both a describe() and annotations: keep one of them
+#include "trainstate/component.hpp"
+
+namespace ts = trainstate;
+
+struct Sgd {
+#ifdef TRAINSTATE_MISTAKE
+  [[=ts::hyper]]
+#endif
+  double lr = 0.1;
+
+  static constexpr auto describe() { return ts::component<Sgd>("sgd", ts::hyper("lr", &Sgd::lr)); }
+};
+
+static_assert(ts::component_version<Sgd> == 1);
