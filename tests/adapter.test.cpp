@@ -145,7 +145,7 @@ TEST_CASE("what decode throws is a mismatch under the adapter's type_name") {
     CHECK(e.report().mismatched[0].found.find("no debts") != std::string::npos);
     CHECK(e.report().mismatched[1].path == "m/1");
   }
-  CHECK(live.at("m") == std::vector{Money(1)});
+  CHECK((live.at("m") == std::vector{Money(1)}));
   Account account(1);
   CHECK_THROWS_AS(ts::load_state_dict(account, ts::StateDict{{"", ts::List{}}}), ts::MismatchError);
 }

@@ -1,6 +1,7 @@
 // Save, load and check: one typed checkpoint, or any single object, and one file.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -20,11 +21,20 @@
 namespace trainstate {
 namespace detail {
 
-/// The object to load into. A const checkpoint will do, since what it refers to is not const.
+/// Whether loading writes nothing inside the checkpoint itself: its parts are references, or have nothing in them.
+template <class T>
+inline constexpr bool refers_only = false;
+template <int V, class M, FixedString... Names, class... Ts>
+inline constexpr bool refers_only<Checkpoint<V, M, Part<Names, Ts>...>> = ((std::is_reference_v<Ts> ||
+                                                                            std::is_empty_v<Ts>)&&...);
+
+/// The object to load into. A const checkpoint will do where it only refers to others, since those are not const.
 template <class T>
 auto& loadable(T& x) {
   using Mutable = std::remove_const_t<T>;
-  if constexpr (is_checkpoint<Mutable>) {
+  if constexpr (is_checkpoint<Mutable> && std::is_const_v<T>) {
+    static_assert(refers_only<Mutable>,
+                  "trainstate: this checkpoint is const and owns parts, which a load would write to; make it mutable");
     return const_cast<Mutable&>(x);
   } else {
     assert_loadable<T>();
@@ -34,12 +44,13 @@ auto& loadable(T& x) {
 
 template <class T>
 Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& options, bool apply) {
+  const auto start = std::chrono::steady_clock::now();
   const std::string where = path.string();
   auto source = at_the_border("", [&] {
     return source_of(
         read_document(io::MappedFile(path).storage(), where, options.verify, options.threads, options.progress));
   });
-  return load_object(x, std::move(source), options, where, apply);
+  return load_object(x, std::move(source), options, where, apply, start);
 }
 
 }  // namespace detail

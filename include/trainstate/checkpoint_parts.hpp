@@ -279,6 +279,7 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
   static void plan(T& live, const Value& value, LoadContext& context) {
     const auto* dict = value.get_if<StateDict>();
     if (!dict) return context.mismatch("a checkpoint: a dict of parts", value.describe());
+    if (context.path.empty()) check_choice(*dict, context);
     live.for_each([&]<class P>(std::string_view name, P& part) {
       static_assert(!std::is_const_v<P>, "trainstate: a const part can be saved but not loaded; pass a mutable object");
       const std::string key(name);
@@ -305,15 +306,34 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
   }
 
  private:
+  /// A name in `only` or `except` that neither the checkpoint nor the file knows is a slip of the pen.
+  static void check_choice(const StateDict& dict, const LoadContext& context) {
+    for (const auto* names : {&context.options.only, &context.options.except}) {
+      for (const std::string& name : *names) {
+        const bool part = ((name == Parts::name()) || ...);
+        if (part || (names == &context.options.except && dict.find_key(name))) continue;
+        std::string known;
+        ((known += (known.empty() ? "" : ", ") + std::string(Parts::name())), ...);
+        throw Error("LoadOptions names the part '" + name + "', which this checkpoint does not have; it has " + known);
+      }
+    }
+  }
+
   /// A foreign file is flat: `model.conv1.weight` belongs to the part `model`.
   static void split_flat(StateDict& dict) {
     StateDict split;
     for (auto& [key, value] : dict) {
       const auto* text = std::get_if<std::string>(&key);
-      const bool moved = text && ((text->starts_with(std::string(Parts::name()) + '.') &&
-                                   (move_into(split, Parts::name(), *text, value), true)) ||
-                                  ...);
-      if (!moved) split[key] = std::move(value);
+      std::string_view part;  // the longest that fits: `model.ema.weight` belongs to `model.ema` before `model`
+      const auto consider = [&](std::string_view name) {
+        if (text && name.size() > part.size() && text->starts_with(std::string(name) + '.')) part = name;
+      };
+      (consider(Parts::name()), ...);
+      if (part.empty()) {
+        split[key] = std::move(value);
+      } else {
+        move_into(split, part, *text, value);
+      }
     }
     dict = std::move(split);
   }

@@ -127,10 +127,14 @@ inline constexpr detail::MigrateFrom<Old> migrate_from{};
 
 /// The hyperparameters of a component: a hana::tuple of pairs of a hana::string and a reference to the live member.
 template <class X>
-constexpr auto hyperparameters(X& object) { return detail::members_of_role<Role::hyper>(object); }
+constexpr auto hyperparameters(X& object) {
+  return detail::members_of_role<Role::hyper>(object);
+}
 
 /// The state of a component, in the form of `hyperparameters`.
 template <class X>
-constexpr auto state_of(X& object) { return detail::members_of_role<Role::state>(object); }
+constexpr auto state_of(X& object) {
+  return detail::members_of_role<Role::state>(object);
+}
 
 }  // namespace trainstate

@@ -101,8 +101,8 @@ inline std::string mismatch_text(const std::string& where, const Report& report)
 /// Migrates, plans and, if `apply`, applies. With `apply`, throws MismatchError before anything live has changed if
 /// something was found that the options do not allow.
 template <class T>
-Report load_object(T& live, Source source, const LoadOptions& options, const std::string& where, bool apply) {
-  const auto start = std::chrono::steady_clock::now();
+Report load_object(T& live, Source source, const LoadOptions& options, const std::string& where, bool apply,
+                   std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now()) {
   Report report;
   const bool accepted = at_the_border(where, [&] {
     NamesContext names;
@@ -118,6 +118,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     migrate_value<T>(&live, root, context);
     Codec<T>::plan(live, root, context);
     if (context.acceptable()) check_shared_memory(context);
+    if (source.in_memory) plan.own_sources();
     if (apply && context.acceptable()) plan.apply();
     return context.acceptable();
   });

@@ -27,12 +27,12 @@ struct Report {
     bool operator==(const Migration&) const = default;
   };
 
-  std::vector<std::string> missing_keys;     ///< live, but not in the file
-  std::vector<std::string> unexpected_keys;  ///< in the file, but nothing live takes them
-  std::vector<Mismatch> mismatched;
-  std::vector<HyperChange> hyper_changes;
-  std::vector<Migration> migrated;
-  std::vector<std::string> warnings;
+  std::vector<std::string> missing_keys = {};     ///< live, but not in the file
+  std::vector<std::string> unexpected_keys = {};  ///< in the file, but nothing live takes them
+  std::vector<Mismatch> mismatched = {};
+  std::vector<HyperChange> hyper_changes = {};
+  std::vector<Migration> migrated = {};
+  std::vector<std::string> warnings = {};
   std::uint64_t bytes = 0;  ///< tensor bytes that were (or, after `check`, would be) applied
   double seconds = 0;       ///< wall time of the whole call
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,17 @@ class Plan {
   template <class Run, class Undo>
   void attempt(Run run, Undo undo) {
     attempts_.emplace_back(erase(std::move(run)), erase(std::move(undo)));
+  }
+
+  /// Takes copies of the sources that live in memory which this load writes to (a tree made from live objects, say).
+  void own_sources() {
+    std::unordered_set<const void*> written;
+    for (const Copy& copy : copies_) written.insert(copy.live.storage().unsafeGetStorageImpl());
+    const c10::NoGradGuard no_grad;
+    for (Copy& copy : copies_) {
+      const bool itself = copy.from.data_ptr() == copy.live.data_ptr() && copy.from.strides() == copy.live.strides();
+      if (!itself && written.contains(copy.from.storage().unsafeGetStorageImpl())) copy.from = copy.from.clone();
+    }
   }
 
   [[nodiscard]] const std::vector<Copy>& copies() const { return copies_; }

@@ -56,36 +56,34 @@ inline std::optional<at::Tensor> to_tensor(const TensorInfo& info) {
       info.storage->data + info.offset, info.shape, info.strides, [keep](void*) {}, options);
 }
 
-inline BasicValue<TensorInfo> to_info(const Value& value);
+inline BasicValue<TensorInfo> to_info(const Value& value, const std::string& path);
 
-inline BasicStateDict<TensorInfo> to_info(const StateDict& dict) {
+/// The tree with the formats' tensors. Throws Error beginning with the path of what cannot be stored.
+inline BasicStateDict<TensorInfo> to_info(const StateDict& dict, const std::string& path = {}) {
   BasicStateDict<TensorInfo> infos;
   infos.reserve(dict.size());
-  for (const auto& [key, value] : dict) {
-    try {
-      infos[key] = to_info(value);
-    } catch (const Error& error) {
-      const std::string what = error.what();
-      throw Error(join("", key) + (what.starts_with("cannot be") ? ": " : "/") + what);
-    }
-  }
+  for (const auto& [key, value] : dict) infos[key] = to_info(value, join(path, key));
   return infos;
 }
 
-inline BasicValue<TensorInfo> to_info(const Value& value) {
+inline BasicValue<TensorInfo> to_info(const Value& value, const std::string& path) {
   return std::visit(
-      []<class T>(const T& x) -> BasicValue<TensorInfo> {
+      [&]<class T>(const T& x) -> BasicValue<TensorInfo> {
         if constexpr (std::is_same_v<T, at::Tensor>) {
-          return x.defined() ? BasicValue<TensorInfo>(to_info(x)) : BasicValue<TensorInfo>();
+          if (!x.defined()) return {};
+          if (const auto why = why_not_storable(x)) throw Error(path + ": cannot be stored: " + *why);
+          return to_info(x);
         } else if constexpr (std::is_same_v<T, UnsupportedTensor>) {
           return x.info;
         } else if constexpr (std::is_same_v<T, List>) {
           BasicList<TensorInfo> list;
           list.reserve(x.size());
-          for (const auto& item : x) list.push_back(to_info(item));
+          for (std::size_t i = 0; i < x.size(); ++i) {
+            list.push_back(to_info(x[i], join(path, static_cast<std::int64_t>(i))));
+          }
           return list;
         } else if constexpr (std::is_same_v<T, StateDict>) {
-          return to_info(x);
+          return to_info(x, path);
         } else {
           return x;
         }

@@ -128,6 +128,7 @@ class ModulePlan {
     std::optional<PathScope> scope;
     if (!where.empty()) scope.emplace(context_.path, std::string(where));
     if (values.find_key(key)) return plan_field<F>(live_, &values, policy, context_);
+    if (F::role == Role::state && context_.has_manifest) return context_.missing(key);
     const auto inner = context_.enter(key);
     context_.warn("the file lacks this field; the live one is kept");
   }

@@ -5,10 +5,13 @@
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+#include <cmath>
 #include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "trainstate/codec/codec.hpp"
 #include "trainstate/codec/scalar.hpp"
@@ -27,8 +30,16 @@ inline std::optional<std::string> why_not_writable(const at::Tensor& live) {
   if (live.is_meta()) return "a meta tensor, which has no memory to load into";
   if (live.is_inference()) return "an inference tensor, which cannot be written in place";
   if (live.layout() != c10::kStrided || live.is_quantized()) return "a sparse or quantized tensor";
+  std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // stride and size of those that move
   for (std::int64_t d = 0; d < live.dim(); ++d) {
-    if (live.size(d) > 1 && live.stride(d) == 0) return "an expanded tensor, whose elements share memory";
+    if (live.size(d) == 0) return std::nullopt;
+    if (live.size(d) > 1) dims.emplace_back(live.stride(d), live.size(d));
+  }
+  std::sort(dims.begin(), dims.end());
+  std::int64_t reach = 0;  // of all smaller strides together
+  for (const auto& [stride, size] : dims) {
+    if (stride <= reach) return "an expanded or overlapping tensor, whose elements share memory";
+    reach += stride * (size - 1);
   }
   return std::nullopt;
 }
@@ -39,16 +50,17 @@ inline std::optional<at::Tensor> tensor_for(const at::Tensor& live, const Value&
   if (const auto* tensor = value.get_if<at::Tensor>(); tensor && tensor->defined()) return *tensor;
   if (live.defined() && live.dim() == 0) {
     const Number number(value);
-    const auto scalar_of = [&](auto x) {
-      const at::Tensor exact = at::scalar_tensor(x, live.scalar_type());
-      return exact;
-    };
-    const bool floating = at::isFloatingType(live.scalar_type());
-    if (number.kind == Number::Kind::boolean && live.scalar_type() == c10::ScalarType::Bool)
-      return scalar_of(number.integer != 0);
-    if (number.kind == Number::Kind::floating && floating) return scalar_of(number.floating);
-    if (number.kind == Number::Kind::integer && live.scalar_type() != c10::ScalarType::Bool) {
-      const at::Tensor converted = scalar_of(number.integer);
+    const auto dtype = live.scalar_type();
+    // Made in the number's own type first: asking for the live one directly throws where it does not fit.
+    if (number.kind == Number::Kind::boolean && dtype == c10::ScalarType::Bool) {
+      return at::scalar_tensor(number.integer != 0, dtype);
+    }
+    if (number.kind == Number::Kind::floating && at::isFloatingType(dtype)) {
+      const at::Tensor converted = at::scalar_tensor(number.floating, c10::ScalarType::Double).to(dtype);
+      if (std::isinf(converted.item().toDouble()) == std::isinf(number.floating)) return converted;
+    }
+    if (number.kind == Number::Kind::integer && dtype != c10::ScalarType::Bool) {
+      const at::Tensor converted = at::scalar_tensor(number.integer, c10::ScalarType::Long).to(dtype);
       if (Number(Value(converted)).as_integer() == number.integer) return converted;
     }
   }

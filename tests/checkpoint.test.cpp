@@ -1,0 +1,407 @@
+// Typed checkpoints, end to end: what goes into a file comes out, and what does not fit changes nothing.
+#include "support/torch_doctest.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/printing.hpp"
+#include "support/temporary_folder.hpp"
+#include "trainstate/checkpoint.hpp"
+
+namespace {
+
+namespace ts = trainstate;
+using namespace ts::literals;
+using ts::tests::TemporaryFolder;
+
+struct NetImpl : torch::nn::Module {
+  explicit NetImpl(std::int64_t hidden_features = 4)
+      : hidden(hidden_features),
+        in(register_module("in", torch::nn::Linear(3, hidden_features))),
+        norm(register_module("norm", torch::nn::BatchNorm1d(hidden_features))),
+        out(register_module("out", torch::nn::Linear(hidden_features, 1))) {}
+  torch::Tensor forward(const torch::Tensor& x) { return out(torch::tanh(norm(in(x)))); }
+  static constexpr auto describe() {
+    return ts::component<NetImpl>("net", ts::hyper("hidden", &NetImpl::hidden), ts::state("seen", &NetImpl::seen));
+  }
+  std::int64_t hidden, seen = 0;
+  torch::nn::Linear in;
+  torch::nn::BatchNorm1d norm;
+  torch::nn::Linear out;
+};
+TORCH_MODULE(Net);
+
+struct Progress {
+  std::int64_t epoch = 0;
+  double best = 0.5;
+  static constexpr auto describe() {
+    return ts::component<Progress>("progress", ts::state("epoch", &Progress::epoch),
+                                   ts::state("best", &Progress::best));
+  }
+};
+
+struct Schedule {
+  double base_lr = 0.1;
+  std::int64_t step = 0;
+  static constexpr auto describe() {
+    return ts::component<Schedule>("schedule", ts::version<2>, ts::hyper("base_lr", &Schedule::base_lr),
+                                   ts::state("step", &Schedule::step), ts::migrate<1>([](auto&) {}));
+  }
+};
+
+/// A whole training run, in some state.
+struct Run {
+  Net net;
+  torch::optim::AdamW optimizer{{torch::optim::OptimizerParamGroup(net->in->parameters()),
+                                 torch::optim::OptimizerParamGroup(net->out->parameters())},
+                                torch::optim::AdamWOptions(0.01)};
+  Schedule schedule;
+  Progress progress;
+  ts::StateDict extra{{"history", ts::List{1.0, 2.0}}};
+
+  explicit Run(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      optimizer.zero_grad();
+      torch::mse_loss(net->forward(torch::rand({8, 3})), torch::rand({8, 1})).backward();
+      optimizer.step();
+      ++net->seen;
+      ++schedule.step;
+    }
+    progress = {steps, 0.25 * steps};
+  }
+  auto checkpoint() {
+    return ts::checkpoint("model"_key = net, "optimizer"_key = optimizer, "schedule"_key = schedule,
+                          "progress"_key = progress, "extra"_key = extra, "rng"_key = ts::Rng{});
+  }
+};
+
+TEST_CASE("parts keep their types, and every one of them comes back, in place") {
+  const TemporaryFolder folder;
+  Run saved(3), loaded(0);
+  auto from = saved.checkpoint();
+  ts::save(from, folder / "run.safetensors");
+  const auto expected = torch::rand({4});
+
+  auto checkpoint = loaded.checkpoint();
+  const void* memory = loaded.net->in->weight.data_ptr();
+  const auto version = loaded.net->in->weight._version();
+  const auto report = ts::load(checkpoint, folder / "run.safetensors");
+  CHECK(torch::rand({4}).equal(expected));  // the generator, too
+  CHECK(ts::state_dict(loaded.net) == ts::state_dict(saved.net));
+  CHECK(ts::state_dict(loaded.optimizer) == ts::state_dict(saved.optimizer));
+  CHECK(checkpoint["progress"_key].epoch == 3);
+  CHECK(checkpoint["schedule"_key].step == 3);
+  CHECK(&checkpoint["extra"_key] == &loaded.extra);
+  CHECK(loaded.extra == saved.extra);
+  CHECK(loaded.net->seen == 3);
+  CHECK(loaded.net->in->weight.data_ptr() == memory);
+  CHECK(loaded.net->in->weight.requires_grad());
+  CHECK(loaded.net->in->weight._version() > version);
+  CHECK(report.bytes > 0);
+  CHECK(report.seconds > 0);
+}
+
+TEST_CASE("everything that does not fit is reported at once, by path, and nothing has changed") {
+  const TemporaryFolder folder;
+  Run saved(2);
+  auto tree = ts::state_dict(saved.checkpoint());
+  tree.set("model/in.weight", torch::zeros({5, 3}));
+  tree.set("model/in.bias", torch::zeros({4}, torch::kFloat64));
+  tree.erase("model/out.bias");
+  tree.set("model/stranger", torch::zeros({1}));
+  tree.erase("progress/state/epoch");
+  tree.set("progress/state/best", "high");
+  tree.set("schedule/params/stranger", 1);
+
+  Run live(1);
+  const auto before = ts::state_dict(live.checkpoint()).clone();
+  auto checkpoint = live.checkpoint();
+  try {
+    ts::load_state_dict(checkpoint, tree);
+    FAIL("should have thrown");
+  } catch (const ts::MismatchError& e) {
+    const auto& report = e.report();
+    using Mismatch = ts::Report::Mismatch;
+    CHECK(report.missing_keys == std::vector<std::string>{"model/out.bias", "progress/state/epoch"});
+    CHECK(report.unexpected_keys == std::vector<std::string>{"model/stranger", "schedule/params/stranger"});
+    CHECK(report.mismatched == std::vector<Mismatch>{{"model/in.weight", "float32[4, 3]", "float32[5, 3]"},
+                                                     {"model/in.bias", "float32[4]", "float64[4]"},
+                                                     {"progress/state/best", "double", "string \"high\""}});
+    const std::string text = e.what();
+    for (const auto& key : report.missing_keys) CHECK(text.find(key) != std::string::npos);
+    for (const auto& key : report.unexpected_keys) CHECK(text.find(key) != std::string::npos);
+    CHECK(text.find("expected float32[4, 3], found float32[5, 3]") != std::string::npos);
+  }
+  CHECK(ts::state_dict(live.checkpoint()) == before);
+
+  ts::write(tree, folder / "bad.safetensors");
+  const auto report = ts::check(checkpoint, folder / "bad.safetensors");
+  CHECK(report.mismatched.size() == 3);
+  CHECK(ts::state_dict(live.checkpoint()) == before);
+  CHECK_THROWS_WITH_AS(ts::load(checkpoint, folder / "bad.safetensors"),
+                       doctest::Contains(((folder / "bad.safetensors").string() + ": ").c_str()), ts::MismatchError);
+  CHECK(ts::state_dict(live.checkpoint()) == before);
+}
+
+TEST_CASE("allow_missing and allow_unexpected keep what fits and report the rest") {
+  Run saved(2), live(0);
+  auto tree = ts::state_dict(saved.checkpoint());
+  tree.erase("model/out.bias");
+  tree.set("stranger", 1);
+  const auto bias = live.net->out->bias.detach().clone();
+  auto checkpoint = live.checkpoint();
+  CHECK_THROWS_AS(ts::load_state_dict(checkpoint, tree, {.allow_missing = true}), ts::MismatchError);
+  const auto report = ts::load_state_dict(checkpoint, tree, {.allow_missing = true, .allow_unexpected = true});
+  CHECK(report.missing_keys == std::vector<std::string>{"model/out.bias"});
+  CHECK(report.unexpected_keys == std::vector<std::string>{"stranger"});
+  CHECK(live.net->out->bias.equal(bias));
+  CHECK(live.net->out->weight.equal(saved.net->out->weight));
+}
+
+TEST_CASE("only and except choose parts; a name that no part has is an error") {
+  const TemporaryFolder folder;
+  Run saved(2), live(0);
+  ts::save(saved.checkpoint(), folder / "run.safetensors");
+  auto checkpoint = live.checkpoint();
+  ts::load(checkpoint, folder / "run.safetensors", {.only = {"model"}});
+  CHECK(ts::state_dict(live.net) == ts::state_dict(saved.net));
+  CHECK(live.progress.epoch == 0);
+  ts::load(checkpoint, folder / "run.safetensors", {.except = {"model", "rng", "progress"}});
+  CHECK(live.progress.epoch == 0);
+  CHECK(live.schedule.step == 2);
+  CHECK_THROWS_WITH_AS(ts::load(checkpoint, folder / "run.safetensors", {.only = {"modle"}}),
+                       doctest::Contains("modle"), ts::Error);
+
+  // Any subset of parts makes a checkpoint; what else the file has must be passed over on purpose.
+  Net net;
+  auto subset = ts::checkpoint("model"_key = net);
+  CHECK_THROWS_AS(ts::load(subset, folder / "run.safetensors"), ts::MismatchError);
+  ts::load(subset, folder / "run.safetensors", {.only = {"model"}});
+  CHECK(ts::state_dict(net) == ts::state_dict(saved.net));
+}
+
+TEST_CASE("hyperparameters: modules match, the rest takes the file's, unless told otherwise") {
+  const TemporaryFolder folder;
+  Net net;
+  Schedule schedule{.base_lr = 0.3, .step = 5};
+  ts::save(ts::checkpoint("model"_key = net, "schedule"_key = schedule), folder / "x.safetensors");
+
+  Schedule other{.base_lr = 0.1, .step = 0};
+  auto checkpoint = ts::checkpoint("model"_key = net, "schedule"_key = other);
+  auto report = ts::load(checkpoint, folder / "x.safetensors");
+  CHECK(other.base_lr == 0.3);
+  CHECK(report.hyper_changes ==
+        std::vector<ts::Report::HyperChange>{{"schedule/params/base_lr", "double 0.1", "double 0.3"}});
+
+  other = {.base_lr = 0.1, .step = 0};
+  report = ts::load(checkpoint, folder / "x.safetensors", {.hyper = ts::HyperPolicy::code});
+  CHECK(other.base_lr == 0.1);
+  CHECK(other.step == 5);
+  CHECK(report.hyper_changes.size() == 1);
+
+  other = {.base_lr = 0.1, .step = 0};
+  CHECK_THROWS_AS(ts::load(checkpoint, folder / "x.safetensors", {.hyper = ts::HyperPolicy::match}), ts::MismatchError);
+  CHECK(other.step == 0);
+
+  net->hidden = 99;  // the shapes fit, but the file says otherwise
+  CHECK_THROWS_WITH_AS(ts::load(checkpoint, folder / "x.safetensors"), doctest::Contains("model/params/hidden"),
+                       ts::MismatchError);
+  CHECK(other.step == 0);
+}
+
+TEST_CASE("checkpoints nest, own temporaries, and are Hana structs; a described struct of parts is laid out like one") {
+  struct Both {
+    Net net;
+    Progress progress;
+    static constexpr auto describe() {
+      return ts::component<Both>("both", ts::state("net", &Both::net), ts::state("progress", &Both::progress));
+    }
+  };
+  Both both;
+  both.progress.epoch = 7;
+  int x = 1;
+  auto outer =
+      ts::checkpoint("both"_key = both, "inner"_key = ts::checkpoint("x"_key = x), "owned"_key = std::string("s"));
+  const auto tree = ts::state_dict(outer);
+  CHECK(tree.contains("both/net/in.weight"));
+  CHECK(tree.at<std::int64_t>("both/progress/state/epoch") == 7);
+  CHECK(tree.at<std::int64_t>("inner/x") == 1);
+  CHECK(outer["owned"_key] == "s");
+  static_assert(ts::Component<decltype(outer)>);
+
+  Both other;
+  int y = 0;
+  auto target =
+      ts::checkpoint("both"_key = other, "inner"_key = ts::checkpoint("x"_key = y), "owned"_key = std::string());
+  ts::from_bytes(target, ts::to_bytes(outer));
+  CHECK(other.progress.epoch == 7);
+  CHECK(ts::state_dict(other.net) == ts::state_dict(both.net));
+  CHECK(y == 1);
+  CHECK(target["owned"_key] == "s");
+}
+
+TEST_CASE("single objects: as Python's files are") {
+  const TemporaryFolder folder;
+  Net net, other;
+  ts::save(net, folder / "net.safetensors");
+  CHECK(ts::read(folder / "net.safetensors").contains("in.weight"));
+  ts::load(other, folder / "net.safetensors");
+  CHECK(ts::state_dict(other) == ts::state_dict(net));
+
+  int number = 0;
+  ts::from_bytes(number, ts::to_bytes(5));
+  CHECK(number == 5);
+  std::vector<double> list;
+  ts::from_bytes(list, ts::to_bytes(std::vector<double>(100, 0.5)));
+  CHECK(list == std::vector<double>(100, 0.5));
+}
+
+TEST_CASE("a foreign file is flat: it is split on the names of the parts, the longest first") {
+  const TemporaryFolder folder;
+  Net saved, net, ema;
+  ts::StateDict flat;
+  for (const auto& [key, value] : ts::state_dict(saved)) {
+    const auto& name = std::get<std::string>(key);
+    flat["model." + name] = value;
+    flat["model.ema." + name] = value.as<torch::Tensor>() + 1;
+  }
+  auto checkpoint = ts::checkpoint("model"_key = net, "model.ema"_key = ema);
+  const auto report = ts::load_state_dict(checkpoint, flat);
+  CHECK(net->in->weight.equal(saved->in->weight));
+  CHECK(ema->in->weight.equal(saved->in->weight + 1));
+  CHECK(!report.warnings.empty());  // it has no hyperparameters
+}
+
+TEST_CASE("a tree of live tensors may be loaded crosswise") {
+  torch::Tensor a = torch::zeros({3}), b = torch::ones({3});
+  auto checkpoint = ts::checkpoint("a"_key = a, "b"_key = b);
+  ts::load_state_dict(checkpoint, ts::StateDict{{"a", b}, {"b", a}});
+  CHECK(a.equal(torch::ones({3})));
+  CHECK(b.equal(torch::zeros({3})));
+}
+
+TEST_CASE("live tensors that share memory take values that agree, and refuse others") {
+  torch::Tensor flat = torch::zeros({4});
+  torch::Tensor first = flat.slice(0, 0, 2), second = flat.slice(0, 1, 4);
+  auto checkpoint = ts::checkpoint("flat"_key = flat, "first"_key = first, "second"_key = second);
+  const auto values = torch::arange(4, torch::kFloat32);
+  ts::load_state_dict(checkpoint, ts::StateDict{{"flat", values.clone()},
+                                                {"first", values.slice(0, 0, 2).clone()},
+                                                {"second", values.slice(0, 1, 4).clone()}});
+  CHECK(flat.equal(values));
+  CHECK_THROWS_WITH_AS(ts::load_state_dict(checkpoint, ts::StateDict{{"flat", torch::ones({4})},
+                                                                     {"first", torch::ones({2})},
+                                                                     {"second", torch::zeros({3})}}),
+                       doctest::Contains("shares memory"), ts::MismatchError);
+  CHECK(flat.equal(values));
+}
+
+TEST_CASE("tied tensors are stored once and stay tied; views store only what they show") {
+  const TemporaryFolder folder;
+  const torch::Tensor big = torch::rand({1000, 100});
+  ts::write(ts::StateDict{{"row", big[0]}, {"again", big[0]}}, folder / "x.safetensors");
+  CHECK(std::filesystem::file_size(folder / "x.safetensors") < 2000);
+  const auto tree = ts::read(folder / "x.safetensors");
+  CHECK(tree.at<torch::Tensor>("row").data_ptr() == tree.at<torch::Tensor>("again").data_ptr());
+  CHECK(tree.at<torch::Tensor>("row").equal(big[0]));
+  CHECK(ts::read_manifest(folder / "x.safetensors").at<std::string>("ties/0/1") == "again");
+}
+
+TEST_CASE("the same state gives the same bytes, in any process") {
+  const TemporaryFolder folder;
+  for (const char* name : {"first.safetensors", "second.safetensors"}) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      // Memory laid out otherwise, so that an address in the file would show.
+      const std::vector<torch::Tensor> ballast(name[0] == 'f' ? 1 : 17, torch::rand({100}));
+      torch::manual_seed(5);
+      Run run(2);
+      ts::save(run.checkpoint(), folder / name);
+      _exit(0);
+    }
+    int status = 0;
+    REQUIRE(waitpid(child, &status, 0) == child);
+    REQUIRE(status == 0);
+  }
+  CHECK(ts::tests::contents(folder / "first.safetensors") == ts::tests::contents(folder / "second.safetensors"));
+}
+
+TEST_CASE("a flipped bit anywhere is found before anything live is touched") {
+  Run saved(1), live(0);
+  const auto bytes = ts::to_bytes(saved.checkpoint());
+  const auto before = ts::state_dict(live.checkpoint()).clone();
+  auto checkpoint = live.checkpoint();
+  for (std::size_t at = 0; at < bytes.size(); at += 1 + at / 50) {
+    auto flipped = bytes;
+    flipped[at] ^= std::byte{1} << (at % 8);
+    CHECK_THROWS_AS(ts::from_bytes(checkpoint, flipped), ts::Error);
+  }
+  CHECK(ts::state_dict(live.checkpoint()) == before);
+}
+
+TEST_CASE("a progress callback sees all bytes; what it throws cancels the call and passes through") {
+  const TemporaryFolder folder;
+  Run saved(1), live(0);
+  std::uint64_t last = 0, total = 0;
+  const auto follow = [&](std::uint64_t done, std::uint64_t all) {
+    CHECK(done >= last);
+    last = done;
+    total = all;
+  };
+  ts::save(saved.checkpoint(), folder / "x.safetensors", {.progress = follow});
+  CHECK(last == total);
+  CHECK(total > 0);
+  const auto before = ts::tests::contents(folder / "x.safetensors");
+  struct Cancelled {};
+  const auto cancel = [](std::uint64_t, std::uint64_t) { throw Cancelled(); };
+  CHECK_THROWS_AS(ts::save(live.checkpoint(), folder / "x.safetensors", {.progress = cancel}), Cancelled);
+  CHECK(ts::tests::contents(folder / "x.safetensors") == before);
+  CHECK(folder.names().size() == 1);
+  auto checkpoint = live.checkpoint();
+  CHECK_THROWS_AS(ts::load(checkpoint, folder / "x.safetensors", {.progress = cancel}), Cancelled);
+  CHECK(live.progress.epoch == 0);
+}
+
+TEST_CASE("the manifest names components by path, with versions, hyperparameters and parameter names") {
+  const TemporaryFolder folder;
+  Run saved(1);
+  ts::save(saved.checkpoint(), folder / "x.safetensors", {.metadata = {{"author", "test"}}});
+  const auto manifest = ts::read_manifest(folder / "x.safetensors");
+  CHECK(manifest.at<std::string>("components/model/name") == "net");
+  CHECK(manifest.at<std::int64_t>("components/model/params/hidden") == 4);
+  CHECK(manifest.at<std::int64_t>("components/schedule/version") == 2);
+  CHECK(manifest.at("components/optimizer/param_names") ==
+        ts::Value(ts::List{ts::List{"in.weight", "in.bias"}, ts::List{"out.weight", "out.bias"}}));
+  CHECK(manifest.at<std::int64_t>("format") == 1);
+  CHECK(manifest.at<ts::StateDict>("checksums").size() > 5);
+  CHECK(manifest.contains("trainstate"));
+  CHECK(manifest.contains("libtorch"));
+  CHECK(manifest.contains("compiler"));
+}
+
+TEST_CASE("what this version does not write or read is an error that says so") {
+  const TemporaryFolder folder;
+  CHECK_THROWS_WITH_AS(ts::save(5, folder / "x.pt"), doctest::Contains(".pt"), ts::FormatError);
+  ts::tests::put(folder / "y.pt", "PK\3\4 and so on");
+  CHECK_THROWS_WITH_AS(ts::read(folder / "y.pt"), doctest::Contains("zip"), ts::FormatError);
+  int x = 0;
+  CHECK_THROWS_AS(ts::load(x, folder / "absent.safetensors"), ts::IoError);
+}
+
+TEST_CASE("a report reads like one") {
+  std::ostringstream text;
+  text << ts::Report{
+      .missing_keys = {"a/b"}, .mismatched = {{"c", "int", "string"}}, .migrated = {{"d", 1, 2}}, .bytes = 8};
+  CHECK(text.str().find("missing     a/b\n") != std::string::npos);
+  CHECK(text.str().find("c: expected int, found string") != std::string::npos);
+  CHECK(text.str().find("d: version 1 -> 2") != std::string::npos);
+}
+
+}  // namespace
