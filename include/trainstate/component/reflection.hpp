@@ -20,6 +20,8 @@
 // reflection/completeness.hpp.
 #pragma once
 
+// clang-format off: version 14 does not know C++26
+
 #include <version>
 
 #if defined(__cpp_impl_reflection) && defined(__cpp_lib_reflection)

@@ -12,6 +12,8 @@
 // or pass ts::unchecked.
 #pragma once
 
+// clang-format off: version 14 does not know C++26
+
 #include "trainstate/component/reflection.hpp"
 
 #ifdef TRAINSTATE_REFLECTION
