@@ -1,6 +1,7 @@
 // Classes that say in annotations what others say in describe(), and the exact check that nothing was forgotten. Needs
 // C++26 reflection; see CMakeLists.txt.
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include <trainstate/component.hpp>
 #include <trainstate/schema.hpp>
 

@@ -1,5 +1,6 @@
 // What annotations declare stands in a file byte for byte as what describe() declares.
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include "support/torch_doctest.hpp"
 
 #include <trainstate/trainstate.hpp>

@@ -20,7 +20,8 @@
 // reflection/completeness.hpp.
 #pragma once
 
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 
 #include <version>
 

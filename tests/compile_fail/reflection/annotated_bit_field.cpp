@@ -1,6 +1,7 @@
 // A bit-field can be passed over, but not saved.
 // expect: trainstate: step of Sgd cannot be annotated so: a data member takes one of ts::hyper, ts::state and ts::transient
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

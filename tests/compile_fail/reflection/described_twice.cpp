@@ -1,6 +1,7 @@
 // Two descriptions could disagree.
 // expect: Sgd has both a describe() and annotations: keep one of them
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

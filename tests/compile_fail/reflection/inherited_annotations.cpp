@@ -1,7 +1,8 @@
 // A class that adds members to those that its base annotated.
 // expect: trainstate: this class inherits describe() from a base
 // names: Momentum
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

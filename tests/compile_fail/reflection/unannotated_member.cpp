@@ -1,7 +1,8 @@
 // Where some members are annotated, all are.
 // expect: trainstate: a member of this class is forgotten: annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]]: Sgd::step_
 // names: Sgd
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

@@ -12,7 +12,8 @@
 // or pass ts::unchecked.
 #pragma once
 
-// clang-format off: version 14 does not know C++26
+// Version 14 does not know C++26.
+// clang-format off
 
 #include "trainstate/component/reflection.hpp"
 
