@@ -18,22 +18,13 @@ namespace trainstate {
 
 /// Element types. The first 22 are those of safetensors, in its own order (which decides the order of tensors in a
 /// file); the complex ones after them have no name there.
+// clang-format off
 enum class Dtype : std::uint8_t {
-  boolean,
-  f4,
-  f6_e2m3,
-  f6_e3m2,
-  u8,
-  i8,
-  f8_e5m2,
-  f8_e4m3,
-  f8_e8m0,
-  f8_e4m3fnuz,
-  f8_e5m2fnuz,  // clang-format off
-  i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64,  // clang-format on
-  c32,
-  c128
+  boolean, f4, f6_e2m3, f6_e3m2, u8, i8, f8_e5m2, f8_e4m3, f8_e8m0, f8_e4m3fnuz, f8_e5m2fnuz,
+  i16, u16, f16, bf16, i32, u32, f32, c64, f64, i64, u64,
+  c32, c128
 };
+// clang-format on
 
 namespace detail {
 

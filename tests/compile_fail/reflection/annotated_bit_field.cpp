@@ -1,7 +1,7 @@
+// clang-format 14 does not know C++26.
+// clang-format off
 // A bit-field can be passed over, but not saved.
 // expect: trainstate: step of Sgd cannot be annotated so: a data member takes one of ts::hyper, ts::state and ts::transient
-// Version 14 does not know C++26.
-// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

@@ -1,8 +1,8 @@
+// clang-format 14 does not know C++26.
+// clang-format off
 // Reflection sees private members, too.
 // expect: trainstate: a member of this class is forgotten: list it with ts::hyper, ts::state or ts::transient: Sgd::step_
 // names: Sgd
-// Version 14 does not know C++26.
-// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

@@ -1,7 +1,7 @@
+// clang-format 14 does not know C++26.
+// clang-format off
 // A lambda in the annotation of a class would be another one in each translation unit.
 // expect: trainstate: the hooks of an annotated class are static members of it: write [[=ts::migrate<K>]] static constexpr
-// Version 14 does not know C++26.
-// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;

@@ -1,8 +1,8 @@
+// clang-format 14 does not know C++26.
+// clang-format off
 // Where some members are annotated, all are.
 // expect: trainstate: a member of this class is forgotten: annotate it with [[=ts::hyper]], [[=ts::state]] or [[=ts::transient]]: Sgd::step_
 // names: Sgd
-// Version 14 does not know C++26.
-// clang-format off
 #include "trainstate/component.hpp"
 
 namespace ts = trainstate;
