@@ -280,8 +280,7 @@ TEST_CASE("a foreign file is flat: it is split on the names of the parts, the lo
 
 TEST_CASE("a tree of live tensors may be loaded crosswise") {
   torch::Tensor a = torch::zeros({3}), b = torch::ones({3});
-  auto checkpoint = ts::checkpoint("a"_key = a, "b"_key = b);
-  ts::load_state_dict(checkpoint, ts::StateDict{{"a", b}, {"b", a}});
+  ts::load_state_dict(ts::checkpoint("a"_key = a, "b"_key = b), ts::StateDict{{"a", b}, {"b", a}});
   CHECK(a.equal(torch::ones({3})));
   CHECK(b.equal(torch::zeros({3})));
 }

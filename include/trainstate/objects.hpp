@@ -148,8 +148,8 @@ StateDict state_dict(const T& x) {
 /// changed. What Python's trees have no place for (a module's hyperparameters, the names of an optimizer's parameters)
 /// is not in a tree either: hyperparameters are kept, optimizers are matched by position.
 template <class T>
-Report load_state_dict(T& x, const StateDict& d, const LoadOptions& options = {}) {
-  detail::assert_loadable<T>();
+Report load_state_dict(T&& x, const StateDict& d, const LoadOptions& options = {}) {
+  detail::assert_loadable<std::remove_reference_t<T>>();
   return detail::load_object(x, detail::Source{.tree = d, .in_memory = true}, options, "", true);
 }
 
