@@ -121,6 +121,9 @@ template <class Tensor, class Copy>
 BasicValue<Tensor> copy_value(const BasicValue<Tensor>& value, TensorCopies<Tensor>& copies, const Copy& copy) {
   if (const auto* tensor = value.template get_if<Tensor>()) return copies.of(*tensor, copy);
   if (const auto* dict = value.template get_if<BasicStateDict<Tensor>>()) return copy_dict(*dict, copies, copy);
+  if (const auto* unsupported = value.template get_if<UnsupportedTensor>()) {
+    return UnsupportedTensor{TensorTraits<TensorInfo>::clone(unsupported->info)};
+  }
   const auto* list = value.template get_if<BasicList<Tensor>>();
   if (!list) return value;
   BasicList<Tensor> items;

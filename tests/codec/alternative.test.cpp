@@ -188,7 +188,7 @@ TEST_CASE("two pointers to one component load it once more, consistently") {
   CHECK(one->scale == 1);
   CHECK(one->found.item<double>() == 1);
   auto differing = tree.clone();
-  differing.at("/1/state/found").as<at::Tensor>().fill_(5);
+  differing.set("/1/state/found", torch::full_like(differing.at<at::Tensor>("/1/state/found"), 5));
   CHECK_THROWS_AS(ts::load_state_dict(live, differing), ts::MismatchError);
   CHECK(one->found.item<double>() == 1);
 }
