@@ -35,15 +35,15 @@ struct Document {
 
 /// How to write a file. Neither member changes a byte of it.
 struct WriteOptions {
-  unsigned threads = 0;   ///< 0: as many as the machine has cores
-  io::Progress progress;  ///< bytes of tensors written
+  unsigned threads = 0;        ///< 0: as many as the machine has cores
+  io::Progress progress = {};  ///< bytes of tensors written
 };
 
 /// How to read a file.
 struct ReadOptions {
-  bool verify = false;    ///< check every tensor's bytes, too; the structure is always checked
-  unsigned threads = 0;   ///< for verifying; 0: as many as the machine has cores
-  io::Progress progress;  ///< bytes of tensors verified; not called without `verify`
+  bool verify = false;         ///< check every tensor's bytes, too; the structure is always checked
+  unsigned threads = 0;        ///< for verifying; 0: as many as the machine has cores
+  io::Progress progress = {};  ///< bytes of tensors verified; not called without `verify`
 };
 
 }  // namespace trainstate::format

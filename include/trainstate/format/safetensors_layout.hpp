@@ -6,12 +6,10 @@
 #include <cstdint>
 #include <cstring>
 #include <forward_list>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -23,6 +21,7 @@
 #include "trainstate/format/json_writer.hpp"
 #include "trainstate/format/safetensors_header.hpp"
 #include "trainstate/format/text.hpp"
+#include "trainstate/format/views.hpp"
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/tensor_info.hpp"
 
@@ -84,15 +83,6 @@ class Collector {
   }
 
  private:
-  struct ViewHash {
-    std::size_t operator()(const TensorInfo* t) const {
-      const auto address = reinterpret_cast<std::uintptr_t>(t->storage ? t->storage->data + t->offset : nullptr);
-      return std::hash<std::uintptr_t>()(address);
-    }
-  };
-  struct SameView {
-    bool operator()(const TensorInfo* a, const TensorInfo* b) const { return a == b || a->same_view(*b); }
-  };
   struct Step {
     const Key* key;  // nullptr: the item `index` of a list
     std::size_t index;
@@ -184,7 +174,7 @@ class Collector {
   }
 
   Names names_;
-  std::unordered_map<const TensorInfo*, std::size_t, ViewHash, SameView> views_;
+  ViewMap<std::size_t> views_;
   std::vector<std::size_t>* numbers_ = nullptr;
   std::vector<Step> steps_;
   std::string name_;

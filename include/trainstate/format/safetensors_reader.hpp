@@ -16,11 +16,11 @@
 #include <vector>
 
 #include "trainstate/error.hpp"
+#include "trainstate/format/digests.hpp"
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/json_tree.hpp"
 #include "trainstate/format/safetensors_header.hpp"
 #include "trainstate/format/safetensors_layout.hpp"
-#include "trainstate/format/safetensors_writer.hpp"
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/tensor_info.hpp"

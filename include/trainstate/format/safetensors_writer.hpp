@@ -5,52 +5,19 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "trainstate/error.hpp"
 #include "trainstate/format/dense.hpp"
+#include "trainstate/format/digests.hpp"
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/safetensors_layout.hpp"
 #include "trainstate/io/atomic_file.hpp"
-#include "trainstate/io/checksum.hpp"
 #include "trainstate/io/chunks.hpp"
 
 namespace trainstate::format::safetensors {
-
-/// Checksums of pieces that come in chunks.
-class Digests {
- public:
-  explicit Digests(std::span<const std::uint64_t> sizes) : sizes_(sizes), digests_(sizes.size()), open_(sizes.size()) {}
-
-  void update(const io::Chunk& chunk, std::span<const std::byte> bytes) {
-    if (chunk.size < sizes_[chunk.first]) {
-      auto& hasher = open_[chunk.first];
-      if (!hasher) hasher = std::make_unique<io::Hasher>();
-      hasher->update(bytes);
-      if (chunk.from + chunk.size == sizes_[chunk.first]) {
-        digests_[chunk.first] = hasher->digest();
-        hasher.reset();
-      }
-      return;
-    }
-    for (std::size_t i = chunk.first; i < chunk.last; ++i) {
-      const auto size = static_cast<std::size_t>(sizes_[i]);
-      digests_[i] = io::checksum(bytes.first(size));
-      bytes = bytes.subspan(size);
-    }
-  }
-
-  /// Of every piece, once all chunks were seen.
-  [[nodiscard]] std::span<const std::uint64_t> all() const noexcept { return digests_; }
-
- private:
-  std::span<const std::uint64_t> sizes_;
-  std::vector<std::uint64_t> digests_;
-  std::vector<std::unique_ptr<io::Hasher>> open_;
-};
 
 /// Makes the items of a layout dense, chunk by chunk.
 class ItemJob {

@@ -1,0 +1,243 @@
+// The objects of a pickle as a state dict.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "trainstate/basic_state_dict.hpp"
+#include "trainstate/error.hpp"
+#include "trainstate/format/dense.hpp"
+#include "trainstate/format/document.hpp"
+#include "trainstate/format/pickle/objects.hpp"
+#include "trainstate/format/text.hpp"
+#include "trainstate/path.hpp"
+#include "trainstate/tensor_info.hpp"
+
+namespace trainstate::format::pt {
+
+using Tree = BasicStateDict<TensorInfo>;
+using TreeValue = BasicValue<TensorInfo>;
+using TreeList = BasicList<TensorInfo>;
+
+/// Where the bytes of storages are: in both containers under the key that a pickle gives.
+class StorageSource {
+ public:
+  virtual ~StorageSource() = default;
+  /// The bytes of a storage, which must be as many as `storage.root` says. Throws FormatError.
+  virtual std::span<const std::byte> bytes_of(const pickle::StorageRef& storage) = 0;
+};
+
+/// Turns objects into values. What pickles share, trees repeat (tensors apart, which stay tied), so the size of the
+/// result is bounded by that of the pickle: a small one cannot unfold into a large tree.
+class TreeBuilder {
+ public:
+  /// `image` holds all storages. `where` begins every error text. `size` is that of the pickle in bytes.
+  TreeBuilder(const pickle::Objects& objects, StorageSource& source, std::shared_ptr<const trainstate::Storage> image,
+              std::string_view where, std::uint64_t size)
+      : objects_(objects),
+        source_(source),
+        image_(std::move(image)),
+        where_(where),
+        values_left_(size),
+        characters_left_(size * 64 + (std::uint64_t{1} << 20)) {}
+
+  /// The dict that the pickle's root is; a root of another kind is one entry with the key "". Throws FormatError for
+  /// what a state dict has no place for, naming its path.
+  Tree build(pickle::Id root) {
+    TreeValue value = value_of(root);
+    if (auto* dict = value.get_if<Tree>()) return std::move(*dict);
+    Tree tree;
+    tree[""] = std::move(value);
+    return tree;
+  }
+
+ private:
+  using Id = pickle::Id;
+  using Kind = pickle::Kind;
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw FormatError(where_ + (path_.empty() ? std::string() : shown_path() + ": ") + what);
+  }
+
+  [[nodiscard]] std::string shown_path() const {
+    std::string path;
+    for (const Key& key : path_) path = detail::join(path, key);
+    return path.size() > 300 ? path.substr(0, 300) + "..." : path;
+  }
+
+  void spend(std::uint64_t& left, std::uint64_t amount) const {
+    if (amount > left) fail("unfolds into more than a checkpoint of this size may hold");
+    left -= amount;
+  }
+
+  TreeValue value_of(Id id) {
+    spend(values_left_, 1);
+    switch (objects_.kind(id)) {
+      case Kind::none:
+        return None();
+      case Kind::boolean:
+        return objects_.integer(id) != 0;
+      case Kind::integer:
+        return objects_.integer(id);
+      case Kind::big_integer:
+        fail("expected integers of 64 bits, found a larger one");
+      case Kind::floating:
+        return objects_.floating(id);
+      case Kind::complex:
+        return complex_of(id);
+      case Kind::text:
+        spend(characters_left_, objects_.text(id).size());
+        return objects_.text(id);
+      case Kind::bytes:
+        return bytes_of(id);
+      case Kind::list:
+      case Kind::tuple:
+      case Kind::set:
+        return list_of(id);
+      case Kind::dict:
+        return dict_of(id);
+      case Kind::global:
+        if (objects_.global(id).first.action == pickle::Action::dtype) return objects_.global(id).second;
+        fail("expected a value, found " + objects_.global(id).second + ", which is code");
+      case Kind::storage:
+        fail("expected a tensor, found a bare storage");
+      case Kind::tensor:
+        break;
+    }
+    return tensor_of(id);
+  }
+
+  class Level {
+   public:
+    explicit Level(TreeBuilder& builder) : depth_(builder.depth_) {
+      if (depth_ == max_depth) {
+        builder.fail("nested deeper than " + std::to_string(max_depth) + " levels, or inside itself");
+      }
+      ++depth_;
+    }
+    Level(const Level&) = delete;
+    Level& operator=(const Level&) = delete;
+    ~Level() { --depth_; }
+
+   private:
+    std::size_t& depth_;
+  };
+
+  TreeList list_of(Id id) {
+    const Level level(*this);
+    const auto& items = objects_.items(id);
+    if (items.size() > values_left_) spend(values_left_, items.size());
+    TreeList list;
+    list.reserve(items.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      path_.emplace_back(static_cast<std::int64_t>(i));
+      list.push_back(value_of(items[i]));
+      path_.pop_back();
+    }
+    return list;
+  }
+
+  Tree dict_of(Id id) {
+    const Level level(*this);
+    const auto& items = objects_.items(id);
+    if (items.size() > values_left_) spend(values_left_, items.size());
+    Tree dict;
+    dict.reserve(items.size() / 2);
+    for (std::size_t i = 0; i + 1 < items.size(); i += 2) {
+      Key key = key_of(items[i]);
+      path_.push_back(key);
+      dict[key] = value_of(items[i + 1]);
+      path_.pop_back();
+    }
+    return dict;
+  }
+
+  Key key_of(Id id) {
+    if (objects_.kind(id) == Kind::integer) return objects_.integer(id);
+    if (objects_.kind(id) != Kind::text) {
+      fail("expected keys that are int or str, found " + std::string(name_of(objects_.kind(id))));
+    }
+    spend(characters_left_, objects_.text(id).size());
+    return std::string(objects_.text(id));
+  }
+
+  static TensorInfo own_tensor(Dtype dtype, std::vector<std::int64_t> shape, std::span<const std::byte> bytes) {
+    auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    auto storage =
+        std::make_shared<const trainstate::Storage>(trainstate::Storage{memory, memory->data(), memory->size()});
+    auto strides = TensorInfo::contiguous_strides(shape);
+    return {dtype, std::move(shape), std::move(strides), std::move(storage), 0};
+  }
+
+  TensorInfo complex_of(Id id) const {
+    const std::uint64_t parts[] = {objects_[id].a, objects_[id].b};
+    return own_tensor(Dtype::c128, {}, std::as_bytes(std::span(parts)));
+  }
+
+  TensorInfo bytes_of(Id id) {
+    const std::string_view bytes = objects_.text(id);
+    spend(characters_left_, bytes.size());
+    return own_tensor(Dtype::u8, {static_cast<std::int64_t>(bytes.size())}, std::as_bytes(std::span(bytes)));
+  }
+
+  TensorInfo tensor_of(Id id) {
+    const pickle::TensorRef& ref = objects_.tensor(id);
+    const pickle::StorageRef& from = objects_.storages()[ref.storage];
+    const auto bytes =
+        source_.bytes_of(from).subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.size));
+    const unsigned item = bits(ref.dtype) / 8;
+    if (bits(ref.dtype) % 8 != 0 || ref.dtype == Dtype::f4)
+      fail("a tensor of torch." + std::string(name(ref.dtype)) + ", which packs its elements, and cannot be read");
+    if (ref.offset > bytes.size() / item) fail("begins past the end of its storage");
+    TensorInfo tensor{ref.dtype, ref.shape, ref.strides, nullptr, static_cast<std::size_t>(ref.offset) * item};
+    if (ref.strides.size() != ref.shape.size() || !dense_size(ref.dtype, ref.shape)) {
+      fail("expected a shape and strides, found an impossible shape or other strides");
+    }
+    tensor.storage = storage_of(from, bytes, item);
+    if (const auto defect = defect_of(tensor); !defect.empty()) fail("cannot be read: " + std::string(defect));
+    return tensor;
+  }
+
+  // One for each range of bytes, so that what was tied is tied again.
+  std::shared_ptr<const trainstate::Storage> storage_of(const pickle::StorageRef& from,
+                                                        std::span<const std::byte> bytes, unsigned item) {
+    auto& storage = storages_[{from.key, from.offset, from.size, from.location}];
+    const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % item == 0;
+    if (!storage) {
+      trainstate::Storage made;
+      made.owner = image_;
+      made.data = bytes.empty() ? nullptr : image_->data + (bytes.data() - image_->data);
+      made.size = bytes.size();
+      made.device = std::string(from.location);
+      storage = std::make_shared<const trainstate::Storage>(std::move(made));
+    }
+    if (aligned || bytes.empty() || storage->owner != image_) return storage;
+    // Elements that the processor could not read in place.
+    auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    trainstate::Storage made{memory, memory->data(), memory->size(), std::string(from.location)};
+    return storage = std::make_shared<const trainstate::Storage>(std::move(made));
+  }
+
+  const pickle::Objects& objects_;
+  StorageSource& source_;
+  std::shared_ptr<const trainstate::Storage> image_;
+  std::string where_;
+  std::uint64_t values_left_, characters_left_;
+  std::size_t depth_ = 0;
+  std::vector<Key> path_;
+  std::map<std::tuple<std::string_view, std::uint64_t, std::uint64_t, std::string_view>,
+           std::shared_ptr<const trainstate::Storage>>
+      storages_;
+};
+
+}  // namespace trainstate::format::pt
