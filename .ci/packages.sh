@@ -4,6 +4,8 @@
 build_packages=(g++ cmake ninja-build libtorch-dev libboost-dev libxxhash-dev zlib1g-dev libcli11-dev)
 # What the tests and benchmarks need on top.
 test_packages=(doctest-dev nlohmann-json3-dev libbenchmark-dev)
+# What the tests that compare with PyTorch need; without them those are left out.
+python_packages=(python3-torch python3-numpy)
 
 # need PACKAGE…: installs those that are missing; says which they are if it cannot. Where there is no dpkg, CMake says
 # what it does not find.

@@ -385,13 +385,28 @@ TEST_CASE("the manifest names components by path, with versions, hyperparameters
   CHECK(manifest.contains("compiler"));
 }
 
-TEST_CASE("what this version does not write or read is an error that says so") {
+TEST_CASE("the extension says how to write, the bytes how to read") {
   const TemporaryFolder folder;
-  CHECK_THROWS_WITH_AS(ts::save(5, folder / "x.pt"), doctest::Contains(".pt"), ts::FormatError);
-  ts::tests::put(folder / "y.pt", "PK\3\4 and so on");
-  CHECK_THROWS_WITH_AS(ts::read(folder / "y.pt"), doctest::Contains("zip"), ts::FormatError);
+  ts::save(5, folder / "x.pt");
+  ts::save(5, folder / "x.pth");
+  ts::save(5, folder / "x");
+  ts::save(6, folder / "y.pt", {.format = ts::Format::safetensors});
+  const auto begins = [&](const char* name, std::string_view with) {
+    return ts::tests::get(folder / name).starts_with(with);
+  };
+  CHECK(begins("x.pt", "PK"));
+  CHECK(begins("x.pth", "PK"));
+  CHECK_FALSE(begins("x", "PK"));
+  CHECK_FALSE(begins("y.pt", "PK"));
   int x = 0;
+  ts::load(x, folder / "x.pt");
+  CHECK(x == 5);
+  ts::load(x, folder / "y.pt");
+  CHECK(x == 6);
+  ts::tests::put(folder / "z.pt", "PK\3\4 and so on");
+  CHECK_THROWS_WITH_AS(ts::load(x, folder / "z.pt"), doctest::Contains("zip"), ts::FormatError);
   CHECK_THROWS_AS(ts::load(x, folder / "absent.safetensors"), ts::IoError);
+  CHECK(x == 6);
 }
 
 TEST_CASE("a report reads like one") {

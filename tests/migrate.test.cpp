@@ -325,13 +325,18 @@ TEST_CASE("hooks of a checkpoint rename, split and drop parts, with their versio
 template <class Old, class Between, class Today>
 void composition(const Old& old, const Between& between, const Today& today) {
   const TemporaryFolder folder;
-  ts::save(ts::checkpoint("x"_key = old), folder / "old.safetensors");
-  ts::upgrade(ts::checkpoint("x"_key = today), folder / "old.safetensors", folder / "at_once.safetensors");
-  ts::upgrade(ts::checkpoint("x"_key = between), folder / "old.safetensors", folder / "steps.safetensors");
-  ts::upgrade(ts::checkpoint("x"_key = today), folder / "steps.safetensors", folder / "steps.safetensors");
-  CHECK(ts::read(folder / "at_once.safetensors") == ts::read(folder / "steps.safetensors"));
-  CHECK(ts::read_manifest(folder / "at_once.safetensors").at("components") ==
-        ts::read_manifest(folder / "steps.safetensors").at("components"));
+  for (const std::string extension : {".safetensors", ".pt"}) {
+    CAPTURE(extension);
+    const auto first = folder / ("first" + extension), at_once = folder / ("at_once" + extension),
+               steps = folder / ("steps" + extension);
+    ts::save(ts::checkpoint("x"_key = old), first);
+    ts::upgrade(ts::checkpoint("x"_key = today), first, at_once);
+    ts::upgrade(ts::checkpoint("x"_key = between), first, steps);
+    ts::upgrade(ts::checkpoint("x"_key = today), steps, steps);
+    CHECK(ts::read(at_once) == ts::read(steps));
+    CHECK(ts::read_manifest(at_once).at("components") == ts::read_manifest(steps).at("components"));
+    CHECK_FALSE(ts::read(at_once) == ts::read(first));
+  }
 }
 
 struct MiddleNetImpl : torch::nn::Module {

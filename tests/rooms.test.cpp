@@ -38,6 +38,10 @@ const std::vector<Room>& rooms() {
        "objects\\.hpp",
        {"base", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
        true},
+      {"schedulers",
+       "schedulers\\.hpp|schedulers/.*",
+       {"base", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
+       true},
       {"checkpoint",
        "(checkpoint|checkpoint_parts|files|upgrade)\\.hpp",
        {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects"},
@@ -50,7 +54,7 @@ const std::vector<Room>& rooms() {
       {"everything",
        "trainstate\\.hpp",
        {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects",
-        "checkpoint", "upper"},
+        "schedulers", "checkpoint", "upper"},
        true},
   };
   return all;

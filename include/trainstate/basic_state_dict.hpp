@@ -162,6 +162,8 @@ class BasicStateDict {
   const Value* find_segment(const Segment& segment) const;
   static const Value* step(const Value& value, const Segment& segment);
   BasicStateDict* parent_of(const std::optional<std::string_view>& path);
+  /// Throws Error where `set` would be blocked, if `replaced` makes way.
+  void require_settable(std::string_view path, const Value* replaced = nullptr) const;
   Value& insert(Key key, Value value);
   void replace_key(const Key& from, Key to);
   void reindex();
@@ -245,7 +247,7 @@ auto BasicStateDict<Tensor>::find(std::string_view path) const -> const Value* {
 template <class Tensor>
 auto BasicStateDict<Tensor>::at(std::string_view path) const -> const Value& {
   if (const Value* value = find(path)) {
-    detail::last_lookup.value = value;
+    detail::last_lookup.value = value->identity_.number();
     detail::last_lookup.path = path;
     return *value;
   }

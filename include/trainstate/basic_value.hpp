@@ -1,6 +1,7 @@
 // The values of a state dict. Parametrised by the tensor type, so that the formats do without LibTorch.
 #pragma once
 
+#include <atomic>
 #include <bit>
 #include <concepts>
 #include <cstdint>
@@ -48,10 +49,31 @@ namespace detail {
 template <class T, class... Ts>
 concept one_of = (std::same_as<T, Ts> || ...);
 
-/// Where `BasicStateDict::at` last looked on this thread, so that an error of `BasicValue::as` can name the path. The
-/// address is only ever compared, never followed.
+/// Tells a value from every other one that this process ever made, also from a later one at the same address.
+class Identity {
+ public:
+  Identity() noexcept : number_(next()) {}
+  Identity(const Identity&) noexcept : Identity() {}
+  Identity& operator=(const Identity&) noexcept { return *this; }
+  ~Identity() = default;
+  [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
+
+ private:
+  /// From 1 on. Each thread takes its numbers from a block of its own.
+  static std::uint64_t next() noexcept {
+    constexpr std::uint64_t block = std::uint64_t{1} << 20;
+    static constinit std::atomic<std::uint64_t> blocks = 0;
+    static constinit thread_local std::uint64_t last = 0;
+    if (last % block == 0) last = blocks.fetch_add(1, std::memory_order_relaxed) * block;
+    return ++last;
+  }
+
+  std::uint64_t number_;
+};
+
+/// Which value `BasicStateDict::at` last found on this thread, so that an error of `BasicValue::as` can name its path.
 struct LastLookup {
-  const void* value = nullptr;
+  std::uint64_t value = 0;
   std::string path;
 };
 inline thread_local LastLookup last_lookup;
@@ -145,11 +167,13 @@ class BasicValue {
     static constexpr std::string_view names[] = {
         "None", "bool", "int64", "double", "string", "tensor", "list", "dict", "tensor that this build cannot hold"};
     std::string what;
-    if (detail::last_lookup.value == this) what = detail::last_lookup.path + ": ";
+    if (detail::last_lookup.value == identity_.number()) what = detail::last_lookup.path + ": ";
     throw Error(what + "expected " + std::string(names[expected]) + ", found " + describe());
   }
 
+  friend StateDict;
   Variant data_;
+  detail::Identity identity_;
 };
 
 }  // namespace trainstate

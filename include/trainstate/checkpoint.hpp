@@ -21,27 +21,6 @@
 namespace trainstate {
 namespace detail {
 
-/// Whether loading writes nothing inside the checkpoint itself: its parts are references, or have nothing in them.
-template <class T>
-inline constexpr bool refers_only = false;
-template <int V, class M, FixedString... Names, class... Ts>
-inline constexpr bool refers_only<Checkpoint<V, M, Part<Names, Ts>...>> = ((std::is_reference_v<Ts> ||
-                                                                            std::is_empty_v<Ts>)&&...);
-
-/// The object to load into. A const checkpoint will do where it only refers to others, since those are not const.
-template <class T>
-auto& loadable(T& x) {
-  using Mutable = std::remove_const_t<T>;
-  if constexpr (is_checkpoint<Mutable> && std::is_const_v<T>) {
-    static_assert(refers_only<Mutable>,
-                  "trainstate: this checkpoint is const and owns parts, which a load would write to; make it mutable");
-    return const_cast<Mutable&>(x);
-  } else {
-    assert_loadable<T>();
-    return x;
-  }
-}
-
 template <class T>
 Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& options, bool apply) {
   const auto start = std::chrono::steady_clock::now();
@@ -82,14 +61,11 @@ Report check(T&& x, const std::filesystem::path& path, const LoadOptions& option
   return detail::load_file(detail::loadable(x), path, options, false);
 }
 
-/// As `save`, into memory.
+/// As `save`, into memory: safetensors, unless `options.format` says otherwise.
 template <class T>
 std::vector<std::byte> to_bytes(const T& x, const SaveOptions& options = {}) {
-  return detail::at_the_border("", [&] {
-    detail::format_for("", options);
-    return format::write_safetensors(detail::document_of(detail::save_object(x), options),
-                                     format::WriteOptions{options.threads, options.progress});
-  });
+  return detail::at_the_border(
+      "", [&] { return detail::document_bytes(detail::document_of(detail::save_object(x), options), options); });
 }
 
 /// As `load`, from memory.

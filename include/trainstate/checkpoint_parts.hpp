@@ -62,6 +62,11 @@ inline constexpr bool is_checkpoint_argument<Version<N>> = true;
 template <int From, class Hook, class Old>
 inline constexpr bool is_checkpoint_argument<Migration<From, Hook, Old>> = true;
 
+template <class P>
+inline constexpr bool refers = false;
+template <FixedString Name, class T>
+inline constexpr bool refers<Part<Name, T>> = std::is_reference_v<T> || std::is_empty_v<T>;
+
 template <class... Parts>
 constexpr bool names_differ() {
   constexpr std::string_view names[] = {Parts::name()..., ""};
@@ -159,6 +164,8 @@ struct CheckpointMaker {
   }
   template <FixedString... Names, class... Ts>
   constexpr auto operator()(Part<Names, Ts>... parts) const {
+    static_assert(((Names.size() != 0) && ...),
+                  "trainstate: the name of a part of this checkpoint is empty; write \"name\"_key = object");
     static_assert(names_differ<Part<Names, Ts>...>(), "trainstate: two parts of this checkpoint have the same name");
     static_assert(V >= 1, "trainstate: versions start at 1");
     static_assert(
@@ -241,6 +248,8 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
   using T = Checkpoint<V, M, Parts...>;
   static constexpr bool is_object = true;
   static constexpr bool takes_description = true;
+  /// Whether loading writes nothing inside the checkpoint itself: its parts are references, or have nothing in them.
+  static constexpr bool refers_only = (refers<Parts> && ...);
 
   static Value save(const T& x, SaveContext& context) {
     context.note_component(T::name, V, "checkpoint");
@@ -319,29 +328,26 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
     }
   }
 
-  /// A foreign file is flat: `model.conv1.weight` belongs to the part `model`.
+  /// A foreign file is flat: `model.conv1.weight` belongs to the part `model`, unless that stands there as a whole.
   static void split_flat(StateDict& dict) {
     StateDict split;
     for (auto& [key, value] : dict) {
       const auto* text = std::get_if<std::string>(&key);
       std::string_view part;  // the longest that fits: `model.ema.weight` belongs to `model.ema` before `model`
-      const auto consider = [&](std::string_view name) {
-        if (text && name.size() > part.size() && text->starts_with(std::string(name) + '.')) part = name;
+      const auto consider = [&](const std::string& name, std::string_view lasting) {
+        if (name.size() > part.size() && text->starts_with(name + '.') && !dict.find_key(name)) part = lasting;
       };
-      (consider(Parts::name()), ...);
+      const bool whole = !text || ((*text == Parts::name()) || ...);
+      if (!whole) (consider(std::string(Parts::name()), Parts::name()), ...);
       if (part.empty()) {
         split[key] = std::move(value);
       } else {
-        move_into(split, part, *text, value);
+        Value& into = split[std::string(part)];
+        if (into.is<None>()) into = StateDict();
+        into.as<StateDict>()[text->substr(part.size() + 1)] = std::move(value);
       }
     }
     dict = std::move(split);
-  }
-
-  static void move_into(StateDict& split, std::string_view part, const std::string& key, Value& value) {
-    Value& into = split[std::string(part)];
-    if (into.is<None>()) into = StateDict();
-    if (into.is<StateDict>()) into.as<StateDict>()[key.substr(part.size() + 1)] = std::move(value);
   }
 };
 

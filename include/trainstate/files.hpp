@@ -14,6 +14,7 @@
 
 #include "trainstate/error.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/format/pt.hpp"
 #include "trainstate/format/safetensors.hpp"
 #include "trainstate/io/atomic_file.hpp"
 #include "trainstate/io/mapped_file.hpp"
@@ -90,29 +91,36 @@ inline format::Document document_of(const Saved& saved, const SaveOptions& optio
   return document;
 }
 
+/// What the caller asks for; else what the extension says, `.pt` and `.pth` as in Python; else safetensors.
 inline Format format_for(const std::filesystem::path& path, const SaveOptions& options) {
   const auto extension = path.extension();
-  const Format format =
-      options.format.value_or(extension == ".pt" || extension == ".pth" ? Format::pt : Format::safetensors);
-  if (format == Format::pt) throw FormatError(path.string() + ": this version writes .safetensors only, not .pt");
-  return format;
+  return options.format.value_or(extension == ".pt" || extension == ".pth" ? Format::pt : Format::safetensors);
 }
 
 inline void write_document(const format::Document& document, const std::filesystem::path& path,
                            const SaveOptions& options) {
-  format_for(path, options);
-  format::write_safetensors(document, path, io::WriteMode{.sync = options.sync, .overwrite = options.overwrite},
-                            format::WriteOptions{options.threads, options.progress});
+  const io::WriteMode mode{.sync = options.sync, .overwrite = options.overwrite};
+  const format::WriteOptions write_options{options.threads, options.progress};
+  if (format_for(path, options) == Format::pt) {
+    format::write_pt(document, path, mode, write_options);
+  } else {
+    format::write_safetensors(document, path, mode, write_options);
+  }
 }
 
+/// The same bytes in memory.
+inline std::vector<std::byte> document_bytes(const format::Document& document, const SaveOptions& options) {
+  const format::WriteOptions write_options{options.threads, options.progress};
+  return format_for("", options) == Format::pt ? format::write_pt(document, write_options)
+                                               : format::write_safetensors(document, write_options);
+}
+
+/// Reads either format, by what the bytes are; a file's name says nothing.
 inline format::Document read_document(std::shared_ptr<const Storage> image, const std::string& where, bool verify,
                                       unsigned threads, const Progress& progress) {
-  const std::span<const std::byte> bytes(image->data, image->size);
-  static constexpr unsigned char zip[] = {'P', 'K', 3, 4};
-  if (bytes.size() >= sizeof zip && std::memcmp(bytes.data(), zip, sizeof zip) == 0) {
-    throw FormatError(where + ": a zip archive (.pt); this version reads .safetensors only");
-  }
-  return format::read_safetensors(std::move(image), where, format::ReadOptions{verify, threads, progress});
+  const format::ReadOptions options{verify, threads, progress};
+  if (format::looks_like_pt({image->data, image->size})) return format::read_pt(std::move(image), where, options);
+  return format::read_safetensors(std::move(image), where, options);
 }
 
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
@@ -153,18 +161,19 @@ inline Source source_of(const format::Document& document) {
 
 /// Writes a tree to a file, atomically and durably (see `save`). Throws IoError, or Error for what cannot be stored.
 inline void write(const StateDict& tree, const std::filesystem::path& path, const SaveOptions& options = {}) {
-  detail::at_the_border(path.string(), [&] {
-    detail::write_document(detail::document_of(detail::Saved{.tree = tree}, options), path, options);
-  });
+  const auto document =
+      detail::at_the_border(path.string(), [&] { return detail::document_of(detail::Saved{.tree = tree}, options); });
+  detail::at_the_border("", [&] { detail::write_document(document, path, options); });
 }
 
 /// Reads a file's tree, without any type. The file is mapped, copy on write: tensors cost nothing until they are
 /// touched, may be written to, and never change the file. Throws IoError, FormatError, IntegrityError.
 inline StateDict read(const std::filesystem::path& path, const ReadOptions& options = {}) {
   const std::string where = path.string();
-  return detail::at_the_border("", [&] {
-    const auto document =
-        detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
+  const auto document = detail::at_the_border("", [&] {
+    return detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
+  });
+  return detail::at_the_border(where, [&] {
     return detail::to_torch(document.tree, [&](at::Tensor tensor, const TensorInfo&) {
       return options.map_location ? tensor.to(*options.map_location) : tensor;
     });

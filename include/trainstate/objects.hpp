@@ -91,10 +91,10 @@ inline std::string mismatch_text(const std::string& where, const Report& report)
   const auto n = report.missing_keys.size() + report.unexpected_keys.size() + report.mismatched.size();
   text << where << (where.empty() ? "" : ": ") << "does not fit the live objects, in " << n
        << (n == 1 ? " place" : " places");
-  for (const auto& key : report.missing_keys) text << "\n  missing " << key;
-  for (const auto& key : report.unexpected_keys) text << "\n  unexpected " << key;
+  for (const auto& key : report.missing_keys) text << "\n  missing " << place_text(key);
+  for (const auto& key : report.unexpected_keys) text << "\n  unexpected " << place_text(key);
   for (const auto& m : report.mismatched)
-    text << "\n  " << m.path << ": expected " << m.expected << ", found " << m.found;
+    text << "\n  " << place_text(m.path) << ": expected " << m.expected << ", found " << m.found;
   return text.str();
 }
 
@@ -130,9 +130,18 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
   return report;
 }
 
+/// The object to load into. A const checkpoint will do where it only refers to others, since those are not const.
 template <class T>
-constexpr void assert_loadable() {
-  static_assert(!std::is_const_v<T>, "trainstate: a const object can be saved but not loaded; pass a mutable one");
+auto& loadable(T& x) {
+  using Mutable = std::remove_const_t<T>;
+  if constexpr (std::is_const_v<T> && requires { Codec<Mutable>::refers_only; }) {
+    static_assert(Codec<Mutable>::refers_only,
+                  "trainstate: this checkpoint is const and owns parts, which a load would write to; make it mutable");
+    return const_cast<Mutable&>(x);
+  } else {
+    static_assert(!std::is_const_v<T>, "trainstate: a const object can be saved but not loaded; pass a mutable one");
+    return x;
+  }
 }
 
 }  // namespace detail
@@ -149,8 +158,7 @@ StateDict state_dict(const T& x) {
 /// is not in a tree either: hyperparameters are kept, optimizers are matched by position.
 template <class T>
 Report load_state_dict(T&& x, const StateDict& d, const LoadOptions& options = {}) {
-  detail::assert_loadable<std::remove_reference_t<T>>();
-  return detail::load_object(x, detail::Source{.tree = d, .in_memory = true}, options, "", true);
+  return detail::load_object(detail::loadable(x), detail::Source{.tree = d, .in_memory = true}, options, "", true);
 }
 
 }  // namespace trainstate

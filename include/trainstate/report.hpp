@@ -37,18 +37,26 @@ struct Report {
   double seconds = 0;       ///< wall time of the whole call
 };
 
+namespace detail {
+
+/// A path for a person: that of a root that is no dict is empty.
+inline std::string place_text(const std::string& path) { return path.empty() ? "the whole" : path; }
+
+}  // namespace detail
+
 /// Prints the report for a person: one line per finding, grouped, then the totals.
 inline std::ostream& operator<<(std::ostream& os, const Report& report) {
-  for (const auto& key : report.missing_keys) os << "missing     " << key << '\n';
-  for (const auto& key : report.unexpected_keys) os << "unexpected  " << key << '\n';
+  using detail::place_text;
+  for (const auto& key : report.missing_keys) os << "missing     " << place_text(key) << '\n';
+  for (const auto& key : report.unexpected_keys) os << "unexpected  " << place_text(key) << '\n';
   for (const auto& m : report.mismatched) {
-    os << "mismatched  " << m.path << ": expected " << m.expected << ", found " << m.found << '\n';
+    os << "mismatched  " << place_text(m.path) << ": expected " << m.expected << ", found " << m.found << '\n';
   }
   for (const auto& h : report.hyper_changes) {
-    os << "hyper       " << h.path << ": live " << h.live << ", file " << h.file << '\n';
+    os << "hyper       " << place_text(h.path) << ": live " << h.live << ", file " << h.file << '\n';
   }
   for (const auto& m : report.migrated) {
-    os << "migrated    " << (m.path.empty() ? "the whole" : m.path) << ": version " << m.from << " -> " << m.to << '\n';
+    os << "migrated    " << place_text(m.path) << ": version " << m.from << " -> " << m.to << '\n';
   }
   for (const auto& warning : report.warnings) os << "warning     " << warning << '\n';
   return os << report.bytes << " bytes of tensors in " << report.seconds << " s\n";

@@ -6,6 +6,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <numeric>
@@ -54,15 +55,16 @@ struct TensorTraits<at::Tensor> {
   static std::vector<at::Tensor> split(const at::Tensor& whole, const std::string& path, std::size_t count,
                                        std::int64_t dim, std::vector<std::int64_t> sizes) {
     const auto n = static_cast<std::int64_t>(count);
-    if (dim < 0) dim += whole.dim();
-    const bool has_dim = dim >= 0 && dim < whole.dim();
+    const std::int64_t asked = dim, dims = whole.defined() ? whole.dim() : 0;
+    if (dim < 0) dim += dims;
+    const bool has_dim = dim >= 0 && dim < dims;
     if (has_dim && sizes.empty() && n > 0 && whole.size(dim) % n == 0) sizes.assign(count, whole.size(dim) / n);
-    if (!has_dim || sizes.size() != count ||
+    if (!has_dim || sizes.size() != count || std::any_of(sizes.begin(), sizes.end(), [](auto s) { return s < 0; }) ||
         std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0}) != whole.size(dim)) {
       std::ostringstream text;
       print(text, whole);
       throw Error(path + ": " + text.str() + " cannot be split into " + std::to_string(count) + " parts of " +
-                  (sizes.empty() ? "equal length" : "these lengths") + " along dimension " + std::to_string(dim));
+                  (sizes.empty() ? "equal length" : "these lengths") + " along dimension " + std::to_string(asked));
     }
     const c10::NoGradGuard no_grad;
     std::vector<at::Tensor> parts;

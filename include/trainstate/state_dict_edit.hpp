@@ -46,7 +46,24 @@ struct NumberArgument {
 }  // namespace detail
 
 template <class Tensor>
+void BasicStateDict<Tensor>::require_settable(std::string_view path, const Value* replaced) const {
+  auto [head, rest] = detail::split_first(path);
+  const Value* at = find_segment(Segment(head));
+  while (at && at != replaced && rest) {
+    std::tie(head, rest) = detail::split_first(*rest);
+    const Value* next = step(*at, Segment(head));
+    if (!next && !at->template is<BasicStateDict>()) {
+      throw Error(std::string(path) + ": cannot be set, since " +
+                  std::string(path.substr(0, static_cast<std::size_t>(head.data() - path.data()) - 1)) + " is " +
+                  at->describe());
+    }
+    at = next;
+  }
+}
+
+template <class Tensor>
 auto BasicStateDict<Tensor>::set(std::string_view path, Value value) -> Value& {
+  require_settable(path);
   auto [head, rest] = detail::split_first(path);
   Segment segment(head);
   Value* at = const_cast<Value*>(find_segment(segment));
@@ -56,13 +73,7 @@ auto BasicStateDict<Tensor>::set(std::string_view path, Value value) -> Value& {
     segment = Segment(head);
     Value* next = const_cast<Value*>(step(*at, segment));
     if (!next) {
-      auto* dict = at->template get_if<BasicStateDict>();
-      if (!dict) {
-        throw Error(std::string(path) + ": cannot be set, since " +
-                    std::string(path.substr(0, static_cast<std::size_t>(head.data() - path.data()) - 1)) + " is " +
-                    at->describe());
-      }
-      next = &dict->insert(segment.key(), rest ? Value(BasicStateDict()) : Value());
+      next = &at->template as<BasicStateDict>().insert(segment.key(), rest ? Value(BasicStateDict()) : Value());
     }
     at = next;
   }
@@ -107,10 +118,8 @@ bool BasicStateDict<Tensor>::rename(std::string_view from, std::string_view to) 
                         Segment(to_last).key());
     return true;
   }
-  set(to, None());  // first, since it may throw; `value` stays valid
-  Value moved = std::move(*find(from));
+  set(to, None()) = std::move(*value);  // before the erasure, after which a path through a list may lead elsewhere
   erase(from);
-  set(to, std::move(moved));
   return true;
 }
 
@@ -223,12 +232,24 @@ bool BasicStateDict<Tensor>::split(std::string_view from, const std::vector<std:
                                    const std::vector<std::int64_t>& sizes) requires detail::Divisible<Tensor> {
   if (!contains(from)) return false;
   const Tensor whole = at<Tensor>(from);
+  const std::string inside = std::string(from) + '/';
+  BasicStateDict targets;
+  bool in_place = false, below = false;
   for (const auto& path : to) {
-    if (contains(path) && path != from)
+    if (targets.contains(path) || (path != from && contains(path))) {
       throw Error(std::string(from) + ": cannot be split to " + path + ", which exists");
+    }
+    targets.set(path, None());  // throws if one part would stand inside another
+    require_settable(path, find(from));
+    in_place = in_place || path == from;
+    below = below || path.starts_with(inside);
   }
   auto parts = detail::TensorTraits<Tensor>::split(whole, std::string(from), to.size(), dim, sizes);
-  erase(from);
+  if (below) {
+    *find(from) = BasicStateDict();
+  } else if (!in_place) {
+    erase(from);
+  }
   for (std::size_t i = 0; i < to.size(); ++i) set(to[i], std::move(parts[i]));
   return true;
 }
@@ -244,8 +265,18 @@ bool BasicStateDict<Tensor>::merge(const std::vector<std::string>& from, std::st
   std::vector<Tensor> parts;
   for (const auto& path : from) parts.push_back(at<Tensor>(path));
   Tensor whole = detail::TensorTraits<Tensor>::merge(parts, std::string(to), dim);
-  for (const auto& path : from) erase(path);
-  set(to, std::move(whole));
+  set(to, std::move(whole));  // first, since it may throw
+  // The deepest first, and those of a list from its end, so that no path means another item by then.
+  const auto order = [](const std::string& path) {
+    return std::tuple(std::count(path.begin(), path.end(), '/'), detail::integer_of(detail::split_last(path).second),
+                      std::string_view(path));
+  };
+  std::vector<std::string> merged = from;
+  std::sort(merged.begin(), merged.end(), [&](const auto& a, const auto& b) { return order(a) > order(b); });
+  merged.erase(std::unique(merged.begin(), merged.end()), merged.end());
+  for (const auto& path : merged) {
+    if (path != to) erase(path);
+  }
   return true;
 }
 

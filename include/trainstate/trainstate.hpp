@@ -9,6 +9,7 @@
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/report.hpp"
+#include "trainstate/schedulers.hpp"
 #include "trainstate/schema.hpp"
 #include "trainstate/state_dict.hpp"
 #include "trainstate/torch/module.hpp"

@@ -216,12 +216,14 @@ TEST_CASE("pt: a later format and a damaged manifest") {
   format::Document document;
   document.tree["n"] = 5;
   const std::string text = text_of(format::write_pt(document));
-  // Another record in the place of the manifest, with a CRC of its own.
-  const auto with_manifest = [&](const std::string& json) {
+  // The same archive with another manifest and other checksums, with CRCs of their own.
+  const auto with_manifest = [&](const Tree& manifest, const std::string& digests = "") {
     std::string bytes, directory;
     std::size_t count = 0;
     for (const auto& entry : format::read_zip(std::as_bytes(std::span(text)), "")) {
-      const std::string data = entry.name.ends_with(".json") ? json : text_of(entry.data);
+      std::string data = text_of(entry.data);
+      if (entry.name.ends_with("trainstate.pkl")) data = format::pickle::TreePickler().pickle(manifest);
+      if (entry.name.ends_with("trainstate.xxh3")) data = digests;
       format::zip::Record record{std::string(entry.name), data.size(), bytes.size(),
                                  format::zip::crc32(std::as_bytes(std::span(data)))};
       record.append_local_header(bytes);
@@ -233,12 +235,26 @@ TEST_CASE("pt: a later format and a damaged manifest") {
     format::zip::append_end(directory, count, place, directory.size());
     return format::read_pt(storage_of(bytes + directory), "f.pt");
   };
-  CHECK(with_manifest(R"({"format":1,"xxh3":""})").tree == document.tree);
-  CHECK_THROWS_AS(with_manifest(R"({"format":2,"xxh3":""})"), VersionError);
-  CHECK_THROWS_AS(with_manifest(R"({"format":0,"xxh3":""})"), FormatError);
-  CHECK_THROWS_AS(with_manifest(R"({"format":1,"xxh3":"00"})"), IntegrityError);
-  CHECK_THROWS_AS(with_manifest(R"({"format":1,"xxh3":"","more":1})"), FormatError);
-  CHECK_THROWS_AS(with_manifest("{"), FormatError);
+  CHECK(with_manifest({{"format", 1}}).tree == document.tree);
+  CHECK_THROWS_WITH_AS(with_manifest({{"format", 2}}), "f.pt: expected format 1 or older, found 2", VersionError);
+  CHECK_THROWS_AS(with_manifest({{"format", 0}}), FormatError);
+  CHECK_THROWS_AS(with_manifest({{"format", "1"}}), FormatError);
+  CHECK_THROWS_AS(with_manifest({}), FormatError);
+  CHECK_THROWS_AS(with_manifest({{"format", 1}, {"more", 1}}), FormatError);
+  CHECK_THROWS_AS(with_manifest({{"format", 1}, {"metadata", Tree{{"a", 5}}}}), FormatError);
+  CHECK_THROWS_AS(with_manifest({{"format", 1}}, "00"), IntegrityError);
+}
+
+TEST_CASE("pt: a manifest may hold tensors, which share storages with the tree") {
+  format::Document document;
+  document.tree["w"] = tensor(Dtype::f32, {300});
+  document.manifest = Tree{{"kept", document.tree.at("w")}, {"more", tensor(Dtype::c64, {2})}};
+  const auto bytes = format::write_pt(document);
+  CHECK(bytes.size() < 4'000);
+  const auto back = read(bytes);
+  CHECK(back.tree == document.tree);
+  CHECK(back.manifest == document.manifest);
+  CHECK(back.checksums.size() == 2);
 }
 
 TEST_CASE("pt: a tree that unfolds into more than its pickle is refused") {

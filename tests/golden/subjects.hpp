@@ -110,4 +110,11 @@ inline ts::StateDict values() {
   return d;
 }
 
+/// What `.pt` can hold of them: a text that is not UTF-8 is left out.
+inline ts::StateDict pt_values() {
+  ts::StateDict d = values();
+  d.at("strings").as<ts::List>().pop_back();
+  return d;
+}
+
 }  // namespace golden

@@ -1,4 +1,4 @@
-// Adds the files of this release to a folder of golden files: `golden_write FOLDER`. A file that exists is never
+// Adds the files of this release to a folder of golden files: `golden_write tests/golden`. A file that exists is never
 // touched: what was released stays what it was.
 #include <torch/nn/functional/loss.h>
 #include <torch/optim/adamw.h>
@@ -25,18 +25,12 @@ void add(const T& x, const std::filesystem::path& path) {
   std::cout << "added " << path << '\n';
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::cerr << "usage: golden_write FOLDER\n";
-    return 2;
-  }
-  const std::filesystem::path folder = argv[1];
+// The same objects in either format.
+void add_all(const std::filesystem::path& folder, const std::string& extension) {
   std::filesystem::create_directories(folder);
-  add(golden::values(), folder / "values.safetensors");
-  add(golden::v1::Scheduler(), folder / "scheduler_1.safetensors");
-  add(golden::v2::Scheduler{.base_lr = 0.75, .warmup = 40, .step = 19}, folder / "scheduler_2.safetensors");
+  add(extension == ".pt" ? golden::pt_values() : golden::values(), folder / ("values" + extension));
+  add(golden::v1::Scheduler(), folder / ("scheduler_1" + extension));
+  add(golden::v2::Scheduler{.base_lr = 0.75, .warmup = 40, .step = 19}, folder / ("scheduler_2" + extension));
 
   torch::manual_seed(1);
   golden::Net net;
@@ -53,5 +47,17 @@ int main(int argc, char** argv) {
   golden::v2::Scheduler scheduler;
   add(ts::checkpoint("model"_key = net, "optimizer"_key = optimizer, "scheduler"_key = scheduler,
                      "rng"_key = ts::Rng{}),
-      folder / "training.safetensors");
+      folder / ("training" + extension));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: golden_write FOLDER\n";
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  add_all(folder / "safetensors_1", ".safetensors");
+  add_all(folder / "pt_1", ".pt");
 }

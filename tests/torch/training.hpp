@@ -120,7 +120,7 @@ std::unique_ptr<O> make(Net& net, bool tuned, bool reversed = false) {
     groups.emplace_back(two, std::make_unique<Options>(options(0.02)));
     if (reversed) {
       std::vector<optim::OptimizerParamGroup> turned;
-      for (std::size_t g : {1, 0}) {
+      for (const std::size_t g : {std::size_t{1}, std::size_t{0}}) {
         auto parameters = groups[g].params();
         std::reverse(parameters.begin(), parameters.end());
         turned.emplace_back(parameters, groups[g].options().clone());

@@ -1,8 +1,9 @@
 // PyTorch's own files, `.pt` and `.pth`: a zip archive of a pickle and of storages, read and written without Python.
 //
-// What is written is what `torch.load(path, weights_only=True)` reads on every PyTorch since 1.13. The manifest is a
-// record of the archive that PyTorch passes over, with XXH3-64 checksums of all storages. What is read is what
-// PyTorch's weights-only loader takes, in the zip container and in the older one; nothing in a file is ever run.
+// What is written is what `torch.load(path)` reads with its defaults on every PyTorch since 1.13, also where that means
+// `weights_only=True` (which in 1.13 itself knows no floats, not even in Python's own files). The manifest and XXH3-64
+// checksums of all storages are records of the archive that PyTorch passes over. What is read is what PyTorch's
+// weights-only loader takes, in the zip container and in the older one; nothing in a file is ever run.
 #pragma once
 
 #include <cstddef>

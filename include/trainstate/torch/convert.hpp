@@ -42,7 +42,7 @@ inline TensorInfo to_info(const at::Tensor& tensor) {
                   memory.nbytes(), device};
   return {*dtype_of(plain.scalar_type()), plain.sizes().vec(), plain.strides().vec(),
           std::make_shared<const Storage>(std::move(storage)),
-          static_cast<std::size_t>(plain.storage_offset()) * plain.element_size()};
+          static_cast<std::size_t>(plain.storage_offset()) * static_cast<std::size_t>(plain.element_size())};
 }
 
 /// A tensor that views the same bytes and keeps them alive. Nothing if this LibTorch lacks the dtype.

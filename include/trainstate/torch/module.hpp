@@ -3,8 +3,10 @@
 
 #include <boost/hana/for_each.hpp>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -102,19 +104,31 @@ class ModulePlan {
   }
 
  private:
+  using Traits = TensorTraits<at::Tensor>;
+
+  /// Where the elements of a tensor are; of one without elements, the tensor itself.
+  static const void* place_of(const at::Tensor& tensor) {
+    const void* address = Traits::address(tensor);
+    return address ? address : tensor.unsafeGetTensorImpl();
+  }
+
   void plan_tensors() {
     std::vector<std::pair<std::string, at::Tensor>> tensors;
     for_each_tensor(live_, "", [&](const std::string& name, const at::Tensor& t) { tensors.emplace_back(name, t); });
-    std::unordered_set<const c10::TensorImpl*> present;
+    std::unordered_multimap<const void*, at::Tensor> present;
     for (const auto& [name, tensor] : tensors) {
       taken_.insert(name);
-      if (state_.find_key(name)) present.insert(tensor.unsafeGetTensorImpl());
+      if (state_.find_key(name)) present.emplace(place_of(tensor), tensor);
     }
+    const auto is_present = [&](const at::Tensor& tensor) {
+      const auto [begin, end] = present.equal_range(place_of(tensor));
+      return std::any_of(begin, end, [&](const auto& p) { return Traits::same_view(p.second, tensor); });
+    };
     for (const auto& [name, tensor] : tensors) {
       if (const Value* value = state_.find_key(name)) {
         const auto scope = context_.enter(name);
         if (const auto from = tensor_for(tensor, *value, context_)) plan_copy(tensor, *from, context_);
-      } else if (!present.contains(tensor.unsafeGetTensorImpl())) {  // tied ones may stand in the file under one name
+      } else if (!is_present(tensor)) {  // tied ones may stand in the file under one name
         context_.missing(name);
       }
     }

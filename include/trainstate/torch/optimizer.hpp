@@ -18,6 +18,7 @@
 #include "trainstate/codec/component.hpp"
 #include "trainstate/codec/members.hpp"
 #include "trainstate/migrate.hpp"
+#include "trainstate/torch/optimizer/group_notes.hpp"
 #include "trainstate/torch/optimizer/kinds.hpp"
 #include "trainstate/torch/optimizer/lbfgs.hpp"
 #include "trainstate/torch/optimizer/matching.hpp"
@@ -45,6 +46,7 @@ struct OneOptimizerCodec {
 
   static Value save(const O& x, SaveContext& context) {
     const auto live = live_parameters(x, context.names);
+    const auto notes = NotesRegistry::find(x);
     StateDict state;
     List groups, names;
     for (std::size_t g = 0; g < live.groups.size(); ++g) {
@@ -55,6 +57,7 @@ struct OneOptimizerCodec {
         }
       }
       StateDict options = save_options<Kind>(options_of<Kind>(x.param_groups()[g]), context);
+      if (notes) save_notes((*notes)[g], options);
       options["params"] = List(group.indices.begin(), group.indices.end());
       groups.push_back(std::move(options));
       names.push_back(group.names ? Value(List(group.names->begin(), group.names->end())) : Value());
@@ -77,7 +80,7 @@ struct OneOptimizerCodec {
     if constexpr (is_lbfgs) {
       const GroupMatch* match = matches.empty() ? nullptr : &matches.front();
       auto& options = options_of<Kind>(x.param_groups()[0]);
-      plan_lbfgs(x, live, *file, match, match ? plan_group(options, *match, *file, context) : options, context);
+      plan_lbfgs(x, live, *file, match, match ? plan_group(x, *match, *file, context) : options, context);
     } else {
       plan_all(x, live, *file, matches, context);
     }
@@ -92,11 +95,13 @@ struct OneOptimizerCodec {
     }
   }
 
-  static typename Kind::Options plan_group(typename Kind::Options& options, const GroupMatch& match,
-                                           const FileParameters& file, LoadContext& context) {
+  static typename Kind::Options plan_group(O& x, const GroupMatch& match, const FileParameters& file,
+                                           LoadContext& context) {
     const auto scope = context.enter("param_groups");
     const auto inner = context.enter(index_key(match.file));
-    return plan_options<Kind>(options, *file.groups[match.file].options, context);
+    const StateDict& group = *file.groups[match.file].options;
+    plan_notes(NotesRegistry::find(x), match.live, group, context);
+    return plan_options<Kind>(options_of<Kind>(x.param_groups()[match.live]), group, context);
   }
 
   static void plan_all(O& x, const LiveParameters& live, const FileParameters& file,
@@ -108,7 +113,7 @@ struct OneOptimizerCodec {
     std::vector<bool> matched(live.groups.size());
     for (const GroupMatch& match : matches) {
       matched[match.live] = true;
-      const auto options = plan_group(options_of<Kind>(x.param_groups()[match.live]), match, file, context);
+      const auto options = plan_group(x, match, file, context);
       const LiveGroup& group = live.groups[match.live];
       for (std::size_t i = 0; i < group.parameters.size(); ++i) {
         const Key* id = match.from[i] ? &file.groups[match.file].ids[*match.from[i]] : nullptr;

@@ -12,6 +12,7 @@
 
 #include "trainstate/codec/codec.hpp"
 #include "trainstate/codec/component.hpp"
+#include "trainstate/codec/scalar.hpp"
 #include "trainstate/codec/sequence.hpp"
 #include "trainstate/component.hpp"
 #include "trainstate/torch/compat.hpp"

@@ -235,7 +235,7 @@ class Calls {
     return values;
   }
 
-  // (storage, offset, size, stride, requires_grad, hooks), in version 3 then the dtype.
+  // (storage, offset, size, stride, requires_grad, hooks), in version 3 then the dtype; then perhaps lazy operations.
   Id rebuild_tensor() {
     TensorRef tensor;
     const Id storage = argument(0, Kind::storage);
@@ -251,7 +251,21 @@ class Calls {
     } else if (objects_.storage(storage).untyped) {
       fail("expected a typed storage, found an untyped one");
     }
+    read_lazy(name_.ends_with("_v3") ? 7 : 6, tensor);
     return objects_.add_tensor(std::move(tensor));
+  }
+
+  // {"conj": True}, {"neg": True}: what PyTorch computes only when the tensor is used.
+  void read_lazy(std::size_t i, TensorRef& tensor) const {
+    if (i >= arguments_.size() || objects_.kind(arguments_[i]) == Kind::none) return;
+    const auto& items = objects_.items(argument(i, Kind::dict));
+    for (std::size_t k = 0; k + 1 < items.size(); k += 2) {
+      const std::string_view key = objects_.kind(items[k]) == Kind::text ? objects_.text(items[k]) : std::string_view();
+      if (objects_.kind(items[k + 1]) != Kind::boolean || (key != "conj" && key != "neg")) {
+        fail("a tensor with the unknown property " + shown(key));
+      }
+      (key == "conj" ? tensor.conjugated : tensor.negated) = items[k + 1] == Objects::boolean(true);
+    }
   }
 
   // (function, class, its arguments, attributes): a tensor that was given attributes, which are dropped.

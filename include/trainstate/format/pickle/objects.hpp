@@ -61,6 +61,7 @@ struct TensorRef {
   Dtype dtype = Dtype::f32;
   std::uint64_t offset = 0;  // elements
   std::vector<std::int64_t> shape, strides;
+  bool conjugated = false, negated = false;  // lazily: the storage holds what they were taken of
 };
 
 /// One object: what `a` and `b` are depends on its kind.

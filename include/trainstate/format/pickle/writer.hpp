@@ -29,16 +29,19 @@
 
 namespace trainstate::format::pickle {
 
-/// Writes one tree, and finds its tensors: each distinct one becomes a storage of its own, dense.
+/// Writes trees, and finds their tensors: each distinct one becomes a storage of its own, dense.
 class TreePickler {
  public:
   using Tree = BasicStateDict<TensorInfo>;
   using TreeValue = BasicValue<TensorInfo>;
   using TreeList = BasicList<TensorInfo>;
 
-  /// Throws Error, naming the path, for what a pickle of PyTorch's cannot hold: texts that are not UTF-8, tensors of
-  /// dtypes that PyTorch lacks; FormatError for a tree nested deeper than `max_depth`.
-  explicit TreePickler(const Tree& tree) {
+  /// The bytes of one tree; trees share their storages. Throws Error, naming the path, for what a pickle of PyTorch's
+  /// cannot hold: texts that are not UTF-8, tensors of dtypes that PyTorch lacks; FormatError for a tree nested deeper
+  /// than `max_depth`. The tree must live as long as this.
+  [[nodiscard]] std::string pickle(const Tree& tree) {
+    bytes_.clear();
+    memo_.clear();
     op(Op::proto);
     bytes_ += '\2';
     const TreeValue* only = tree.size() == 1 ? tree.find_key("") : nullptr;
@@ -48,9 +51,9 @@ class TreePickler {
       write(tree);
     }
     op(Op::stop);
+    return std::exchange(bytes_, {});
   }
 
-  [[nodiscard]] const std::string& bytes() const noexcept { return bytes_; }
   /// The storages, in the order of their keys 0, 1, …. They point into the tree.
   [[nodiscard]] const std::vector<const TensorInfo*>& storages() const noexcept { return storages_; }
 

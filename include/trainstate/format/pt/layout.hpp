@@ -3,17 +3,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "trainstate/basic_state_dict.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/format/document.hpp"
-#include "trainstate/format/json_tree.hpp"
-#include "trainstate/format/json_writer.hpp"
 #include "trainstate/format/pickle/writer.hpp"
 #include "trainstate/format/pt/records.hpp"
 #include "trainstate/format/text.hpp"
@@ -23,17 +21,19 @@
 
 namespace trainstate::format::pt {
 
-/// Everything that decides the bytes of a file. First the small records (pickle, byte order, version, manifest), then
-/// one for each storage, then the directory.
+using Tree = BasicStateDict<TensorInfo>;
+
+/// Everything that decides the bytes of a file. First the small records (pickle, byte order, version, manifest,
+/// digests), then one for each storage, then the directory.
 class Layout {
  public:
   /// Throws as TreePickler does, and Error for metadata that is not UTF-8.
-  explicit Layout(const Document& document) : pickler_(document.tree) {
-    std::string manifest = manifest_of(document);
-    add_small(pickle_record, pickler_.bytes());
+  explicit Layout(const Document& document) : manifest_(manifest_of(document)) {
+    add_small(pickle_record, pickler_.pickle(document.tree));
     add_small(byte_order_record, "little");
     add_small(version_record, "3\n");
-    add_small(manifest_record, std::move(manifest));
+    add_small(manifest_record, pickler_.pickle(manifest_));
+    add_small(digests_record, std::string(storages().size() * io::hex_digits, '0'));
     front_size_ = end_;
     for (std::size_t i = 0; i < storages().size(); ++i) {
       sizes_.push_back(storages()[i]->nbytes());
@@ -67,10 +67,9 @@ class Layout {
 
   /// The small records, from the first byte on, with the digests of all storages.
   [[nodiscard]] std::string front(std::span<const std::uint64_t> digests) {
-    std::string& manifest = small_.back().second;
+    std::string& text = small_.back().second;
     for (std::size_t i = 0; i < digests.size(); ++i) {
-      io::write_hex(digests[i],
-                    std::span<char, io::hex_digits>(&manifest[digests_at_ + i * io::hex_digits], io::hex_digits));
+      io::write_hex(digests[i], std::span<char, io::hex_digits>(&text[i * io::hex_digits], io::hex_digits));
     }
     std::string bytes;
     for (auto& [record, content] : small_) {
@@ -108,34 +107,23 @@ class Layout {
     small_.emplace_back(std::move(made), std::move(content));
   }
 
-  // With zeros for all digests.
-  std::string manifest_of(const Document& document) {
-    std::string json = "{\"format\":" + std::to_string(format_number) + ",\"xxh3\":\"";
-    digests_at_ = json.size();
-    json.append(storages().size() * io::hex_digits, '0');
-    json += '"';
-    if (document.manifest) {
-      json += ",\"manifest\":";
-      TreeEncoder(json).write(*document.manifest);
+  static Tree manifest_of(const Document& document) {
+    Tree record;
+    record["format"] = format_number;
+    if (document.manifest) record["manifest"] = *document.manifest;
+    if (document.metadata.empty()) return record;
+    Tree metadata;
+    for (const auto& [key, value] : document.metadata) {
+      if (!is_utf8(key) || !is_utf8(value)) throw Error("the metadata " + shown(key) + " is not UTF-8");
+      metadata[key] = value;
     }
-    if (!document.metadata.empty()) {
-      json += ",\"metadata\":{";
-      const char* separator = "";
-      for (const auto& [key, value] : document.metadata) {
-        if (!is_utf8(key) || !is_utf8(value)) throw Error("the metadata " + shown(key) + " is not UTF-8");
-        json += std::exchange(separator, ",");
-        append_json_string(json, key);
-        json += ':';
-        append_json_string(json, value);
-      }
-      json += '}';
-    }
-    return json += '}';
+    record["metadata"] = std::move(metadata);
+    return record;
   }
 
+  Tree manifest_;
   pickle::TreePickler pickler_;
   std::uint64_t end_ = 0, front_size_ = 0, directory_at_ = 0;
-  std::size_t digests_at_ = 0;                              // of the manifest
   std::vector<std::pair<zip::Record, std::string>> small_;  // with their content
   std::vector<zip::Record> records_;                        // of the storages
   std::vector<std::uint64_t> sizes_;

@@ -16,7 +16,6 @@
 #include "trainstate/error.hpp"
 #include "trainstate/format/digests.hpp"
 #include "trainstate/format/document.hpp"
-#include "trainstate/format/json_tree.hpp"
 #include "trainstate/format/pickle/machine.hpp"
 #include "trainstate/format/pt/records.hpp"
 #include "trainstate/format/pt/tree.hpp"
@@ -41,7 +40,7 @@ class Reader final : StorageSource {
     check_kind();
     check_small_records();
     Document document;
-    document.tree = read_tree();
+    document.tree = read_tree(*find(pickle_record));
     if (ours_) {
       read_own(document);
     } else if (options_.verify) {
@@ -67,7 +66,7 @@ class Reader final : StorageSource {
       records_.emplace(entry.name.substr(root_.size()), &entry);
       has_checksums_ = has_checksums_ || entry.crc != 0;
     }
-    ours_ = records_.contains(manifest_record);
+    ours_ = records_.contains(manifest_record) || records_.contains(digests_record);
   }
 
   [[nodiscard]] const zip::Entry* find(std::string_view name) const {
@@ -82,6 +81,7 @@ class Reader final : StorageSource {
   void check_kind() const {
     if (find("constants.pkl")) fail("a TorchScript archive, which is a program: load it with torch::jit::load");
     if (!find(pickle_record)) fail("expected the record 'data.pkl', found none");
+    if (ours_ && !find(manifest_record)) fail("expected the record " + shown(manifest_record) + ", found none");
     const zip::Entry* order = find(byte_order_record);
     if (order && text_of(*order) == "big") fail("was written on a big-endian machine, and cannot be read on this one");
     if (order && text_of(*order) != "little")
@@ -102,8 +102,7 @@ class Reader final : StorageSource {
                          std::to_string(found));
   }
 
-  Tree read_tree() {
-    const zip::Entry& entry = *find(pickle_record);
+  Tree read_tree(const zip::Entry& entry) {
     const std::string where = where_ + std::string(entry.name) + ": ";
     pickle::Objects objects;
     pickle::Machine machine(entry.data, where, objects);
@@ -188,45 +187,40 @@ class Reader final : StorageSource {
     for (std::size_t i = 0; i < entries.size(); ++i) check_crc(*entries[i], job.crcs[i]);
   }
 
-  // The record that only this library writes: {"format": 1, "xxh3": "…", "manifest": {…}, "metadata": {…}}.
+  // The records that only this library writes.
   void read_own(Document& document) {
     const zip::Entry& entry = *find(manifest_record);
-    JsonReader json(text_of(entry), where_, entry.name, TreeDecoder::json_depth);
-    json.begin_object();
-    expect_key(json, "format");
-    const auto number = json.integer<std::int64_t>();
-    if (number < 1) json.fail("a positive number before this byte");
-    if (number > format_number) {
+    Tree record = read_tree(entry);
+    const TreeValue* number = record.find_key("format");
+    const auto* version = number ? number->get_if<std::int64_t>() : nullptr;
+    if (!version || *version < 1) fail(shown(entry.name) + ": expected the number of its format, found none");
+    if (*version > format_number) {
       throw VersionError(where_ + "expected format " + std::to_string(format_number) + " or older, found " +
-                         std::to_string(number));
+                         std::to_string(*version));
     }
-    document.format = static_cast<int>(number);
-    expect_key(json, "xxh3");
+    document.format = static_cast<int>(*version);
+    for (auto& [key, value] : record) {
+      auto* dict = value.get_if<Tree>();
+      if (key == Key("format")) continue;
+      if (key == Key("manifest") && dict) {
+        document.manifest = std::move(*dict);
+      } else if (key == Key("metadata") && dict) {
+        read_metadata(*dict, document.metadata);
+      } else {
+        fail(shown(entry.name) + ": expected manifest and metadata, found something else");
+      }
+    }
     const auto entries = storages();
-    const auto digests = read_digests(json.string(), entries);
-    auto key = json.next_key();
-    if (key && *key == "manifest") {
-      document.manifest = TreeDecoder(json).read_dict();
-      key = json.next_key();
-    }
-    if (key && *key == "metadata") {
-      read_metadata(json, document.metadata);
-      key = json.next_key();
-    }
-    if (key) json.fail("no further member");
-    json.finish();
+    const auto digests = read_digests(entries);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       document.checksums.emplace_back(entries[i]->name.substr(root_.size()), io::hex_text(digests[i]));
     }
     if (options_.verify) verify_digests(entries, digests);
   }
 
-  static void expect_key(JsonReader& json, std::string_view expected) {
-    const auto key = json.next_key();
-    if (!key || *key != expected) json.fail(shown(expected));
-  }
-
-  std::vector<std::uint64_t> read_digests(std::string_view text, const std::vector<const zip::Entry*>& entries) const {
+  std::vector<std::uint64_t> read_digests(const std::vector<const zip::Entry*>& entries) const {
+    const zip::Entry* record = find(digests_record);
+    const std::string_view text = record ? text_of(*record) : std::string_view();
     if (text.size() != entries.size() * io::hex_digits) {
       throw IntegrityError(where_ + "expected checksums of " + std::to_string(entries.size()) + " records, found " +
                            std::to_string(text.size()) + " digits");
@@ -241,12 +235,11 @@ class Reader final : StorageSource {
     return digests;
   }
 
-  static void read_metadata(JsonReader& json, std::map<std::string, std::string>& metadata) {
-    json.begin_object();
-    while (const auto key = json.next_key()) {
-      const auto [at, added] = metadata.emplace(*key, std::string());
-      if (!added) json.fail("no second key " + shown(at->first));
-      at->second = json.string();
+  void read_metadata(const Tree& record, std::map<std::string, std::string>& metadata) const {
+    for (const auto& [key, value] : record) {
+      const auto *name = std::get_if<std::string>(&key), *text = value.get_if<std::string>();
+      if (!name || !text) fail("expected texts as metadata, found something else");
+      metadata[*name] = *text;
     }
   }
 

@@ -16,7 +16,10 @@ inline constexpr std::string_view byte_order_record = "byteorder";  // since PyT
 inline constexpr std::string_view version_record = "version";
 /// The bytes of storage KEY are the record data/KEY.
 inline constexpr std::string_view storage_folder = "data/";
-/// What Python has no place for. PyTorch passes over records that no pickle names.
-inline constexpr std::string_view manifest_record = "trainstate.json";
+/// What Python has no place for, as another pickle: {"format": 1, "manifest": {…}, "metadata": {…}}; and XXH3-64 of
+/// every storage, in hexadecimal and in the order of their keys. PyTorch passes over records that its pickle does not
+/// name.
+inline constexpr std::string_view manifest_record = "trainstate.pkl";
+inline constexpr std::string_view digests_record = "trainstate.xxh3";
 
 }  // namespace trainstate::format::pt

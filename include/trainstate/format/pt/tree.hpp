@@ -48,7 +48,7 @@ class TreeBuilder {
         source_(source),
         image_(std::move(image)),
         where_(where),
-        values_left_(size),
+        values_left_(size + shared_values),
         characters_left_(size * 64 + (std::uint64_t{1} << 20)) {}
 
   /// The dict that the pickle's root is; a root of another kind is one entry with the key "". Throws FormatError for
@@ -64,6 +64,9 @@ class TreeBuilder {
  private:
   using Id = pickle::Id;
   using Kind = pickle::Kind;
+
+  // What a pickle may repeat beyond its own size, for rows that Python shares: about 1 MiB of values.
+  static constexpr std::uint64_t shared_values = 10'000;
 
   [[noreturn]] void fail(const std::string& what) const {
     throw FormatError(where_ + (path_.empty() ? std::string() : shown_path() + ": ") + what);
@@ -192,6 +195,7 @@ class TreeBuilder {
 
   TensorInfo tensor_of(Id id) {
     const pickle::TensorRef& ref = objects_.tensor(id);
+    spend(values_left_, ref.shape.size() / 6);  // which take about as much memory as a value
     const pickle::StorageRef& from = objects_.storages()[ref.storage];
     const auto bytes =
         source_.bytes_of(from).subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.size));
@@ -203,28 +207,43 @@ class TreeBuilder {
     if (ref.strides.size() != ref.shape.size() || !dense_size(ref.dtype, ref.shape)) {
       fail("expected a shape and strides, found an impossible shape or other strides");
     }
-    tensor.storage = storage_of(from, bytes, item);
+    tensor.storage = storage_of(from, bytes);
     if (const auto defect = defect_of(tensor); !defect.empty()) fail("cannot be read: " + std::string(defect));
-    return tensor;
+    return ref.conjugated || ref.negated ? computed(tensor, ref) : tensor;
   }
 
-  // One for each range of bytes, so that what was tied is tied again.
-  std::shared_ptr<const trainstate::Storage> storage_of(const pickle::StorageRef& from,
-                                                        std::span<const std::byte> bytes, unsigned item) {
-    auto& storage = storages_[{from.key, from.offset, from.size, from.location}];
-    const bool aligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % item == 0;
-    if (!storage) {
-      trainstate::Storage made;
-      made.owner = image_;
-      made.data = bytes.empty() ? nullptr : image_->data + (bytes.data() - image_->data);
-      made.size = bytes.size();
-      made.device = std::string(from.location);
-      storage = std::make_shared<const trainstate::Storage>(std::move(made));
+  // A tensor of its own, with signs turned.
+  TensorInfo computed(const TensorInfo& tensor, const pickle::TensorRef& ref) const {
+    const bool complex = tensor.dtype == Dtype::c32 || tensor.dtype == Dtype::c64 || tensor.dtype == Dtype::c128;
+    const bool real = tensor.dtype == Dtype::f16 || tensor.dtype == Dtype::bf16 || tensor.dtype == Dtype::f32 ||
+                      tensor.dtype == Dtype::f64;
+    if (!complex && (!real || ref.conjugated)) fail("a lazily conjugated or negated tensor of another dtype");
+    if (tensor.nbytes() > tensor.storage->size) fail("a lazily conjugated or negated tensor larger than its storage");
+    std::vector<std::byte> bytes(tensor.nbytes());
+    copy_dense(tensor, 0, bytes);
+    const std::size_t part = bits(tensor.dtype) / (complex ? 16 : 8);
+    for (std::size_t i = 0; i * part < bytes.size(); ++i) {
+      const bool imaginary = complex && i % 2 == 1;
+      if ((imaginary && ref.conjugated) != ref.negated) bytes[(i + 1) * part - 1] ^= std::byte{0x80};
     }
-    if (aligned || bytes.empty() || storage->owner != image_) return storage;
-    // Elements that the processor could not read in place.
-    auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
-    trainstate::Storage made{memory, memory->data(), memory->size(), std::string(from.location)};
+    return own_tensor(tensor.dtype, tensor.shape, bytes);
+  }
+
+  // One for each range of bytes, so that what was tied is tied again. What the processor could not read in place is
+  // copied.
+  std::shared_ptr<const trainstate::Storage> storage_of(const pickle::StorageRef& from,
+                                                        std::span<const std::byte> bytes) {
+    auto& storage = storages_[{from.key, from.offset, from.size, from.location}];
+    if (storage) return storage;
+    constexpr std::uintptr_t largest_part = 8;  // of an element: complex ones have two
+    trainstate::Storage made{image_, nullptr, bytes.size(), std::string(from.location)};
+    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % largest_part == 0) {
+      if (!bytes.empty()) made.data = image_->data + (bytes.data() - image_->data);
+    } else {
+      auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+      made.data = memory->data();
+      made.owner = std::move(memory);
+    }
     return storage = std::make_shared<const trainstate::Storage>(std::move(made));
   }
 

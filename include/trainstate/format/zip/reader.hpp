@@ -149,7 +149,11 @@ class DirectoryReader {
     const std::string_view name = text(at + central_size, name_size);
     if (!read_extra(at + central_size + name_size, extra_size, sizes)) fail(name, "has a malformed extra field");
     if (get<std::uint16_t>(at + 34) != 0) fail(name, "is on another disk");
-    if ((flags & ~(has_descriptor | utf8_name | 0x0006)) != 0) fail(name, "is encrypted, or of an unknown kind");
+    if ((flags | has_descriptor | utf8_name | 0x0006) != (has_descriptor | utf8_name | 0x0006))
+      fail(name, "is encrypted, or of an unknown kind");
+    if (method != stored && name.find("/code/") != std::string_view::npos) {
+      fail(name, "is code: this is a TorchScript archive, which is a program; load it with torch::jit::load");
+    }
     if (method != stored) {
       fail(name, "expected it stored, as PyTorch writes it, found it compressed by method " + std::to_string(method));
     }
@@ -193,7 +197,7 @@ class DirectoryReader {
   // Size and CRC once more, behind the data: with and without a signature, of 32 and of 64 bits.
   std::uint64_t read_descriptor(std::string_view name, std::uint64_t at, std::uint32_t crc, std::uint64_t size) const {
     const std::uint64_t room = directory_at_ - at;
-    for (const std::uint64_t prefix : {4, 0}) {
+    for (const std::uint64_t prefix : {std::uint64_t{4}, std::uint64_t{0}}) {
       if (prefix == 4 && (room < 4 || get<std::uint32_t>(at) != descriptor_signature)) continue;
       const std::uint64_t from = at + prefix;
       if (room < prefix + 12 || get<std::uint32_t>(from) != crc) continue;

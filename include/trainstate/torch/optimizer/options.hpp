@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "trainstate/codec/codec.hpp"
 #include "trainstate/codec/scalar.hpp"
 #include "trainstate/codec/sequence.hpp"
+#include "trainstate/torch/optimizer/group_notes.hpp"
 #include "trainstate/torch/optimizer/kinds.hpp"
 
 namespace trainstate::detail {
@@ -74,14 +77,50 @@ StateDict save_options(const typename Kind::Options& options, SaveContext& conte
   return group;
 }
 
-/// What Python's learning rate schedulers leave in the groups for their own use, and what else stands there that is no
-/// option.
+/// What Python's learning rate schedulers leave in the groups for their own use (see optimizer/group_notes.hpp), and
+/// what else stands there that is no option.
 inline bool is_no_option(const Key& key) {
   static constexpr std::array<std::string_view, 9> known = {"params",       "param_names",  "initial_lr",
                                                             "max_lr",       "min_lr",       "base_momentum",
                                                             "max_momentum", "min_momentum", "swa_lr"};
   const auto* text = std::get_if<std::string>(&key);
   return text && std::find(known.begin(), known.end(), *text) != known.end();
+}
+
+/// Adds the notes of schedulers on one group, as Python has them among the options.
+inline void save_notes(const GroupNotes& notes, StateDict& group) {
+  for (const auto& [key, note] : group_note_keys) {
+    if (const auto& value = notes.*note) group[std::string(key)] = *value;
+  }
+}
+
+/// Plans the notes on one live group from the file's, by the policy. Without live notes there is no scheduler that
+/// would use them; those that the file lacks stay.
+inline void plan_notes(const std::shared_ptr<OptimizerNotes>& notes, std::size_t live_group, const StateDict& group,
+                       LoadContext& context) {
+  if (!notes) return;
+  const HyperPolicy policy = context.hyper_policy(HyperPolicy::file);
+  GroupNotes next = (*notes)[live_group];
+  for (const auto& [name, note] : group_note_keys) {
+    const Key key = std::string(name);
+    const auto scope = context.enter(key);
+    auto& live = next.*note;
+    const Value* value = group.find_key(key);
+    if (!value) {
+      if (live) context.warn("the file lacks this value of a learning rate scheduler; the live one is kept");
+      continue;
+    }
+    const auto theirs = read_option<double>(*value, context);
+    if (!theirs || live == theirs) continue;
+    const std::string ours = live ? Value(*live).describe() : "none";
+    if (live && policy == HyperPolicy::match) {
+      context.mismatch("hyperparameter " + ours, value->describe());
+      continue;
+    }
+    context.report.hyper_changes.push_back({context.path, ours, value->describe()});
+    if (policy != HyperPolicy::code) live = theirs;
+  }
+  context.plan->assign([notes, live_group, next] { (*notes)[live_group] = next; });
 }
 
 /// Plans the options of one live group from the file's, by the policy. Returns the options that will hold then.
