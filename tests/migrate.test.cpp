@@ -321,44 +321,6 @@ TEST_CASE("hooks of a checkpoint rename, split and drop parts, with their versio
   CHECK(report.warnings.empty());
 }
 
-// The law of composition: 1 -> 3 is 1 -> 2, then 2 -> 3, whatever the component.
-template <class Old, class Between, class Today>
-void composition(const Old& old, const Between& between, const Today& today) {
-  const TemporaryFolder folder;
-  for (const std::string extension : {".safetensors", ".pt"}) {
-    CAPTURE(extension);
-    const auto first = folder / ("first" + extension), at_once = folder / ("at_once" + extension),
-               steps = folder / ("steps" + extension);
-    ts::save(ts::checkpoint("x"_key = old), first);
-    ts::upgrade(ts::checkpoint("x"_key = today), first, at_once);
-    ts::upgrade(ts::checkpoint("x"_key = between), first, steps);
-    ts::upgrade(ts::checkpoint("x"_key = today), steps, steps);
-    CHECK(ts::read(at_once) == ts::read(steps));
-    CHECK(ts::read_manifest(at_once).at("components") == ts::read_manifest(steps).at("components"));
-    CHECK_FALSE(ts::read(at_once) == ts::read(first));
-  }
-}
-
-struct MiddleNetImpl : torch::nn::Module {
-  MiddleNetImpl()
-      : qkv(register_module("qkv", torch::nn::Linear(2, 6))), head(register_module("head", torch::nn::Linear(2, 1))) {}
-  static constexpr auto describe() {
-    return ts::component<MiddleNetImpl>("net", ts::version<2>, ts::hyper("features", &MiddleNetImpl::features),
-                                        ts::state("calls", &MiddleNetImpl::calls), ts::migrate<1>([](auto& d) {
-                                          d.rename("params/width", "params/features");
-                                          d.rename_prefix("state/out.", "state/head.");
-                                        }));
-  }
-  std::int64_t features = 2, calls = 0;
-  torch::nn::Linear qkv, head;
-};
-TORCH_MODULE(MiddleNet);
-
-TEST_CASE("law of composition") {
-  composition(Meter1(), Meter<3>(), Meter<5>());
-  composition(OldNet(), MiddleNet(), NewNet());
-}
-
 // Old structs beside new ones.
 struct Settings {
   std::vector<double> rates;

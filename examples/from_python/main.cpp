@@ -18,17 +18,18 @@
 namespace ts = trainstate;
 using namespace ts::literals;
 
-// The scheduler of train.py. Its Python class writes {"version": 1, "params": {…}, "state": {…}}, and so does describe().
+// The scheduler of train.py. Its Python class writes {"version": 1, "params": {…}, "state": {…}}, and so does
+// describe().
 class WarmupCosine {
  public:
   WarmupCosine(torch::optim::Optimizer& optimizer, double base_lr, std::int64_t warmup_steps, std::int64_t total_steps)
       : optimizer_(optimizer), base_lr_(base_lr), warmup_steps_(warmup_steps), total_steps_(total_steps) {}
 
   static constexpr auto describe() {
-    return ts::component<WarmupCosine>(
-        "warmup_cosine", ts::version<1>, ts::hyper("base_lr", &WarmupCosine::base_lr_),
-        ts::hyper("warmup_steps", &WarmupCosine::warmup_steps_), ts::hyper("total_steps", &WarmupCosine::total_steps_),
-        ts::state("step_num", &WarmupCosine::step_num_));
+    return ts::component<WarmupCosine>("warmup_cosine", ts::version<1>, ts::hyper("base_lr", &WarmupCosine::base_lr_),
+                                       ts::hyper("warmup_steps", &WarmupCosine::warmup_steps_),
+                                       ts::hyper("total_steps", &WarmupCosine::total_steps_),
+                                       ts::state("step_num", &WarmupCosine::step_num_));
   }
 
   void step() {

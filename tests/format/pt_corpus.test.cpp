@@ -1,5 +1,6 @@
 // Files of real PyTorchs against the trees that Python found in them; see pt_corpus.py. The environment's
-// TRAINSTATE_PT_CORPUS names a folder of them, else those kept in tests/golden/python are read.
+// TRAINSTATE_PT_CORPUS names a folder of them, else those kept in tests/golden/python are read. What was read is
+// written to the folder TRAINSTATE_PT_REWRITTEN, if there is one, for pt_ours.py.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -182,7 +183,7 @@ Image shifted(const Image& image) {
       trainstate::Storage{memory, memory->data() + 1, image->size, "cpu"});
 }
 
-void check_read(const Image& image, const Json& expected) {
+void check_read(const Image& image, const Json& expected, const std::filesystem::path& name) {
   const format::ReadOptions verified{.verify = true, .threads = 2, .progress = {}};
   trainstate::format::Document document;
   try {
@@ -203,6 +204,8 @@ void check_read(const Image& image, const Json& expected) {
     const auto written = format::write_pt(document);
     const auto again = format::read_pt(storage_of(text_of(written)), "file", verified);
     CHECK_MESSAGE(differences(again.tree, expected) == "", "written and read again");
+    if (const char* folder = std::getenv("TRAINSTATE_PT_REWRITTEN"))
+      put(std::filesystem::path(folder) / name, text_of(written));
   } catch (const std::exception& e) {
     FAIL_CHECK("not written or not read again: " << std::string(e.what()));
   }
@@ -239,7 +242,7 @@ std::size_t check_folder(const std::filesystem::path& folder) {
     CAPTURE(path.string());
     const Image image = trainstate::io::MappedFile(path).storage();
     if (std::filesystem::exists(path.replace_extension(".json"))) {
-      check_read(image, Json::parse(contents(path)));
+      check_read(image, Json::parse(contents(path)), path.stem() += ".pt");
     } else {
       check_refused(image, path.replace_extension(".refuse"));
     }

@@ -7,6 +7,7 @@
 
 #include "format/samples.hpp"
 #include "trainstate/format/json_writer.hpp"
+#include "trainstate/format/safetensors_writer.hpp"
 
 namespace format = trainstate::format;
 namespace safetensors = trainstate::format::safetensors;

@@ -41,19 +41,6 @@ format::Document read(const std::filesystem::path& path) {
 
 }  // namespace
 
-TEST_CASE("safetensors writer: digests of pieces in any division") {
-  const TensorInfo t = tensor(Dtype::u8, {1000});
-  const auto bytes = t.bytes();
-  const std::vector<std::uint64_t> sizes{10, 0, 990};
-  safetensors::Digests digests(sizes);
-  digests.update({0, 2, 0, 10}, bytes.first(10));
-  digests.update({2, 3, 0, 500}, bytes.subspan(10, 500));
-  digests.update({2, 3, 500, 490}, bytes.subspan(510));
-  CHECK(digests.all()[0] == io::checksum(bytes.first(10)));
-  CHECK(digests.all()[1] == io::checksum({}));
-  CHECK(digests.all()[2] == io::checksum(bytes.subspan(10)));
-}
-
 TEST_CASE("safetensors writer: progress, and cancelling a save") {
   const TemporaryFolder folder;
   put(folder / "file", "old");
