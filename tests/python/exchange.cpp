@@ -1,5 +1,6 @@
 // exchange OPTIMIZER make MIDDLE END: trains ten steps, saves, trains ten more, saves.
 // exchange OPTIMIZER go IN OUT: loads, trains ten steps, saves.
+// exchange OPTIMIZER model IN OUT: loads the model alone, saves it alone.
 // The same training as exchange.py's, down to every number.
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/modules/activation.h>
@@ -105,6 +106,11 @@ struct Training {
 int main(int argc, char** argv) {
   if (argc != 5) return 2;
   Training training(argv[1]);
+  if (std::string_view(argv[2]) == "model") {
+    ts::load(training.net, argv[3]);
+    ts::save(training.net, argv[4]);
+    return 0;
+  }
   auto checkpoint = training.checkpoint();
   if (std::string_view(argv[2]) == "make") {
     training.train(10);

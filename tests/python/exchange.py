@@ -135,3 +135,15 @@ with tempfile.TemporaryDirectory() as folder:
         same_layout(name, ours, own)
         again.train(10)
         check("from C++ to Python", name, torch.load(path("end.pt"), **STRICT), again.tree())
+
+    # A lone module is a plain state dict, which the weights-only loader of every version takes.
+    net = Training("sgd").net
+    with torch.no_grad():
+        net[0].weight.mul_(3)
+    torch.save(net.state_dict(), path("model.pt"))
+    subprocess.run([program, "sgd", "model", path("model.pt"), path("ours.pt")], check=True)
+    ours = torch.load(path("ours.pt"), weights_only=True)
+    again = Training("sgd").net
+    again.load_state_dict(ours)
+    assert list(ours) == list(net.state_dict())
+    assert all(torch.equal(ours[key], value) for key, value in net.state_dict().items())
