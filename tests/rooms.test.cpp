@@ -31,7 +31,7 @@ const std::vector<Room>& rooms() {
       {"format", "format/.*", {"base", "io", "tree"}, false},
       {"compat", "torch/compat\\.hpp", {"base"}, true},
       {"state_dict", "(state_dict|options)\\.hpp", {"base", "tree", "compat"}, true},
-      {"codec", "codec/.*|migrate\\.hpp", {"base", "tree", "component", "compat", "state_dict"}, true},
+      {"codec", "codec/.*|migrate\\.hpp", {"base", "io", "tree", "component", "compat", "state_dict"}, true},
       {"torch", "torch/.*", {"base", "tree", "component", "compat", "state_dict", "codec"}, true},
       {"adapter", "adapter\\.hpp", {"base", "tree", "component", "compat", "state_dict", "codec", "torch"}, true},
       {"objects",

@@ -119,7 +119,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     Codec<T>::plan(live, root, context);
     if (context.acceptable()) check_shared_memory(context);
     if (source.in_memory) plan.own_sources();
-    if (apply && context.acceptable()) plan.apply();
+    if (apply && context.acceptable()) plan.apply(options.threads);
     return context.acceptable();
   });
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

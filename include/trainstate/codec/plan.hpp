@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/copies.hpp"
 #include "trainstate/error.hpp"
 
 namespace trainstate::detail {
@@ -19,11 +20,6 @@ namespace trainstate::detail {
 /// and last what every earlier step could disturb (random number generators).
 class Plan {
  public:
-  struct Copy {
-    at::Tensor live, from;
-    std::string path;
-  };
-
   /// Copies `from` into the memory of `live`: same dtype and sizes, checked by the caller.
   void copy(at::Tensor live, at::Tensor from, std::string path) {
     copies_.push_back({std::move(live), std::move(from), std::move(path)});
@@ -60,12 +56,13 @@ class Plan {
 
   [[nodiscard]] const std::vector<Copy>& copies() const { return copies_; }
 
-  void apply() {
+  /// `threads` of the copies; 0 means as many as the machine has cores.
+  void apply(unsigned threads = 0) {
     std::size_t done = 0;
     try {
       for (; done < attempts_.size(); ++done) attempts_[done].first->run();
       const c10::NoGradGuard no_grad;
-      for (auto& [live, from, path] : copies_) live.copy_(from);
+      copy_all(copies_, threads);
     } catch (...) {
       for (std::size_t i = std::min(done + 1, attempts_.size()); i-- > 0;) {
         try {

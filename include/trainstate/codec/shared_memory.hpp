@@ -32,7 +32,7 @@ inline bool same_source(const at::Tensor& a, const at::Tensor& b) {
 }
 
 /// Whether the copies into one storage can be made in any order with the same result.
-inline bool overlap_differently(const std::vector<const Plan::Copy*>& copies) {
+inline bool overlap_differently(const std::vector<const Copy*>& copies) {
   for (std::size_t i = 0; i < copies.size(); ++i) {
     for (std::size_t j = i + 1; j < copies.size(); ++j) {
       const auto [a0, a1] = extent(copies[i]->live);
@@ -47,7 +47,7 @@ inline bool overlap_differently(const std::vector<const Plan::Copy*>& copies) {
 /// Notes a mismatch for every planned copy whose memory another one would fill with other values. Storages with one
 /// tensor, the usual case, cost nothing; others are tried out on scratch memory.
 inline void check_shared_memory(LoadContext& context) {
-  std::unordered_map<const void*, std::vector<const Plan::Copy*>> by_storage;
+  std::unordered_map<const void*, std::vector<const Copy*>> by_storage;
   for (const auto& copy : context.plan->copies()) {
     if (copy.live.numel() != 0) by_storage[copy.live.storage().unsafeGetStorageImpl()].push_back(&copy);
   }

@@ -1,0 +1,60 @@
+#include "trainstate/codec/copies.hpp"
+
+#include "support/torch_doctest.hpp"
+
+namespace {
+
+using trainstate::detail::Copy;
+using trainstate::detail::copy_all;
+
+TEST_CASE("copies of every layout arrive, in any number of threads") {
+  for (const unsigned threads : {1U, 4U}) {
+    CAPTURE(threads);
+    std::vector<Copy> copies;
+    std::vector<at::Tensor> expected;
+    const auto add = [&](const at::Tensor& live, const at::Tensor& from) {
+      copies.push_back({live, from, ""});
+      expected.push_back(from.clone());
+    };
+    add(torch::zeros({1'500'000}), torch::rand({1'500'000}));
+    for (int i = 0; i < 20; ++i) add(torch::zeros({i}), torch::rand({i}));
+    add(torch::zeros({3, 4}).t(), torch::rand({4, 3}));      // other strides
+    add(torch::zeros({3, 4}).t(), torch::rand({3, 4}).t());  // the same ones
+    add(torch::zeros({2, 3, 4, 5}, at::MemoryFormat::ChannelsLast), torch::rand({2, 3, 4, 5}));
+    add(torch::zeros({10}).slice(0, 0, 10, 2), torch::rand({5}));  // with holes
+    add(torch::zeros({4}, torch::kComplexFloat), torch::rand({4}, torch::kComplexFloat).conj());
+    add(torch::zeros({}), torch::tensor(2.5F));
+    add(torch::zeros({6}, torch::kInt8), torch::ones({1}, torch::kInt8).expand({6}));
+    const torch::NoGradGuard no_grad;
+    copy_all(copies, threads);
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+      CAPTURE(i);
+      CHECK(copies[i].live.equal(expected[i]));
+    }
+  }
+}
+
+TEST_CASE("autograd sees that a tensor was written to") {
+  const auto live = torch::zeros({3}, torch::requires_grad());
+  const auto before = live._version();
+  std::vector<Copy> copies{{live, torch::ones({3}), ""}};
+  const torch::NoGradGuard no_grad;
+  copy_all(copies, 0);
+  CHECK(live._version() > before);
+  CHECK(live.requires_grad());
+}
+
+TEST_CASE("live tensors that share memory, and one that is its own source") {
+  const auto whole = torch::zeros({8});
+  const auto from = torch::arange(8, torch::kFloat32);
+  std::vector<Copy> copies{{whole, from, ""}, {whole.slice(0, 2, 6), from.slice(0, 2, 6), ""}, {whole, from, ""}};
+  const auto own = torch::rand({4});
+  const auto kept = own.clone();
+  copies.push_back({own, own, ""});
+  const torch::NoGradGuard no_grad;
+  copy_all(copies, 3);
+  CHECK(whole.equal(from));
+  CHECK(own.equal(kept));
+}
+
+}  // namespace
