@@ -2,7 +2,8 @@
 """The reference reader and writer of safetensors against ours: safetensors_python.py PATH/TO/safetensors_tool
 
 Our files open there and hold the same tensors; its files open here; and the two agree on which raw files are valid, but
-for the cases in STRICTER, which only the reference takes. Exits with 77 where Python's safetensors is not installed.
+for the cases in STRICTER, which only the reference takes. Exits with 77 where Python's safetensors is not installed, or
+older than 0.8: earlier ones know fewer dtypes.
 """
 
 import ctypes
@@ -19,6 +20,9 @@ try:
     from safetensors import deserialize, serialize_file
 except ImportError:
     print("skipped: Python's safetensors is not installed")
+    sys.exit(77)
+if tuple(int(part) for part in safetensors.__version__.split(".")[:2]) < (0, 8):
+    print("skipped: Python's safetensors", safetensors.__version__, "knows fewer dtypes than the format has")
     sys.exit(77)
 
 TOOL = sys.argv[1]
