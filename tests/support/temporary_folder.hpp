@@ -19,7 +19,7 @@ namespace trainstate::tests {
 class TemporaryFolder {
  public:
   TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "trainstate-test-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "trainstate-test-").string() + std::string(6, 'X');
     if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
     path_ = name;
   }

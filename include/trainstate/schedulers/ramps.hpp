@@ -95,6 +95,7 @@ class LinearLR : public LRScheduler {
 /// `torch.optim.lr_scheduler.PolynomialLR`.
 class PolynomialLR : public LRScheduler {
  public:
+  /// Throws Error if `last_epoch` needs rates that no scheduler has recorded.
   explicit PolynomialLR(torch::optim::Optimizer& optimizer, std::int64_t total_iters = 5, double power = 1.0,
                         std::int64_t last_epoch = -1)
       : LRScheduler(optimizer, last_epoch), total_iters_(total_iters), power_(power) {

@@ -53,6 +53,7 @@ class StepLR : public LRScheduler {
 /// twice counts twice.
 class MultiStepLR : public LRScheduler {
  public:
+  /// `milestones` are epochs, in any order. Throws Error if `last_epoch` needs rates that no scheduler has recorded.
   MultiStepLR(torch::optim::Optimizer& optimizer, const std::vector<std::int64_t>& milestones, double gamma = 0.1,
               std::int64_t last_epoch = -1)
       : LRScheduler(optimizer, last_epoch), gamma_(gamma) {
@@ -89,6 +90,7 @@ class MultiStepLR : public LRScheduler {
 /// Multiplies the rates by `gamma` at every epoch: `torch.optim.lr_scheduler.ExponentialLR`.
 class ExponentialLR : public LRScheduler {
  public:
+  /// Throws Error if `last_epoch` needs rates that no scheduler has recorded.
   ExponentialLR(torch::optim::Optimizer& optimizer, double gamma, std::int64_t last_epoch = -1)
       : LRScheduler(optimizer, last_epoch), gamma_(gamma) {
     initial_step();

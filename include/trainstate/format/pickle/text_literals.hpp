@@ -42,7 +42,7 @@ inline std::optional<std::uint32_t> hex_digits_of(std::string_view text, std::si
   return value;
 }
 
-/// Python's "raw-unicode-escape": Latin-1, with \uXXXX and \UXXXXXXXX.
+/// Python's "raw-unicode-escape": Latin-1, other characters as \u and four or \U and eight hexadecimal digits.
 inline std::string text_of_unicode_line(std::string_view line, const Scanner& scanner) {
   std::string text;
   while (!line.empty()) {

@@ -58,11 +58,13 @@ class TreePickler {
   [[nodiscard]] const std::vector<const TensorInfo*>& storages() const noexcept { return storages_; }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
+  [[nodiscard]] std::string place() const {
     std::string path;
     for (const Key& key : path_) path = detail::join(path, key);
-    throw Error((path.empty() ? "" : path + ": ") + "cannot be written as .pt: " + what);
+    return path.empty() ? path : path + ": ";
   }
+
+  [[noreturn]] void fail(const std::string& what) const { throw Error(place() + "cannot be written as .pt: " + what); }
 
   void op(Op code) { bytes_ += static_cast<char>(code); }
 
@@ -152,7 +154,9 @@ class TreePickler {
   class Level {
    public:
     explicit Level(TreePickler& pickler) : depth_(pickler.depth_) {
-      if (depth_ == max_depth) throw FormatError("nested deeper than " + std::to_string(max_depth) + " levels");
+      if (depth_ == max_depth) {
+        throw FormatError(pickler.place() + "nested deeper than " + std::to_string(max_depth) + " levels");
+      }
       ++depth_;
     }
     Level(const Level&) = delete;
