@@ -24,11 +24,12 @@ struct Room {
 
 const std::vector<Room>& rooms() {
   static const std::vector<Room> all{
-      {"base", "(error|report|path|fixed_string|tensor_info|version)\\.hpp", {}, false},
+      {"base", "(error|report|path|file_format|fixed_string|tensor_info|version)\\.hpp", {}, false},
       {"io", "io/.*", {"base"}, false},
       {"tree", "(basic_value|basic_state_dict|state_dict_text|state_dict_edit)\\.hpp", {"base"}, false},
       {"component", "(component|schema)\\.hpp|(component|schema)/.*", {"base"}, false},
       {"format", "format/.*", {"base", "io", "tree"}, false},
+      {"verify", "verify\\.hpp", {"base", "io", "tree", "format"}, false},
       {"compat", "torch/compat\\.hpp", {"base"}, true},
       {"state_dict", "(state_dict|options)\\.hpp", {"base", "tree", "compat"}, true},
       {"codec", "codec/.*|migrate\\.hpp", {"base", "io", "tree", "component", "compat", "state_dict"}, true},
@@ -49,12 +50,12 @@ const std::vector<Room>& rooms() {
       {"upper",
        "(manager|registry)\\.hpp|(manager|registry|export)/.*",
        {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects",
-        "checkpoint"},
+        "checkpoint", "verify"},
        true},
       {"everything",
        "trainstate\\.hpp",
        {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects",
-        "schedulers", "checkpoint", "upper"},
+        "schedulers", "checkpoint", "verify", "upper"},
        true},
   };
   return all;

@@ -26,8 +26,8 @@ Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& opt
   const auto start = std::chrono::steady_clock::now();
   const std::string where = path.string();
   auto source = at_the_border("", [&] {
-    return source_of(
-        read_document(io::MappedFile(path).storage(), where, options.verify, options.threads, options.progress));
+    return source_of(format::read_document(
+        path, {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
   });
   return load_object(x, std::move(source), options, where, apply, start);
 }
@@ -64,8 +64,10 @@ Report check(T&& x, const std::filesystem::path& path, const LoadOptions& option
 /// As `save`, into memory: safetensors, unless `options.format` says otherwise.
 template <class T>
 std::vector<std::byte> to_bytes(const T& x, const SaveOptions& options = {}) {
-  return detail::at_the_border(
-      "", [&] { return detail::document_bytes(detail::document_of(detail::save_object(x), options), options); });
+  return detail::at_the_border("", [&] {
+    return format::write_document(detail::document_of(detail::save_object(x), options),
+                                  options.format.value_or(Format::safetensors), {options.threads, options.progress});
+  });
 }
 
 /// As `load`, from memory.
@@ -75,8 +77,9 @@ Report from_bytes(T&& x, std::span<const std::byte> bytes, const LoadOptions& op
   auto source = detail::at_the_border("", [&] {
     auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
     Storage image{copy, copy->data(), copy->size()};
-    return detail::source_of(detail::read_document(std::make_shared<const Storage>(std::move(image)), "bytes",
-                                                   options.verify, options.threads, options.progress));
+    return detail::source_of(
+        format::read_document(std::make_shared<const Storage>(std::move(image)), "bytes",
+                              {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
   });
   return detail::load_object(live, std::move(source), options, "bytes", true);
 }

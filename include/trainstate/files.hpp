@@ -13,11 +13,9 @@
 #include <vector>
 
 #include "trainstate/error.hpp"
+#include "trainstate/file_format.hpp"
+#include "trainstate/format/container.hpp"
 #include "trainstate/format/document.hpp"
-#include "trainstate/format/pt.hpp"
-#include "trainstate/format/safetensors.hpp"
-#include "trainstate/io/atomic_file.hpp"
-#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
@@ -91,36 +89,10 @@ inline format::Document document_of(const Saved& saved, const SaveOptions& optio
   return document;
 }
 
-/// What the caller asks for; else what the extension says, `.pt` and `.pth` as in Python; else safetensors.
-inline Format format_for(const std::filesystem::path& path, const SaveOptions& options) {
-  const auto extension = path.extension();
-  return options.format.value_or(extension == ".pt" || extension == ".pth" ? Format::pt : Format::safetensors);
-}
-
 inline void write_document(const format::Document& document, const std::filesystem::path& path,
                            const SaveOptions& options) {
-  const io::WriteMode mode{.sync = options.sync, .overwrite = options.overwrite};
-  const format::WriteOptions write_options{options.threads, options.progress};
-  if (format_for(path, options) == Format::pt) {
-    format::write_pt(document, path, mode, write_options);
-  } else {
-    format::write_safetensors(document, path, mode, write_options);
-  }
-}
-
-/// The same bytes in memory.
-inline std::vector<std::byte> document_bytes(const format::Document& document, const SaveOptions& options) {
-  const format::WriteOptions write_options{options.threads, options.progress};
-  return format_for("", options) == Format::pt ? format::write_pt(document, write_options)
-                                               : format::write_safetensors(document, write_options);
-}
-
-/// Reads either format, by what the bytes are; a file's name says nothing.
-inline format::Document read_document(std::shared_ptr<const Storage> image, const std::string& where, bool verify,
-                                      unsigned threads, const Progress& progress) {
-  const format::ReadOptions options{verify, threads, progress};
-  if (format::looks_like_pt({image->data, image->size})) return format::read_pt(std::move(image), where, options);
-  return format::read_safetensors(std::move(image), where, options);
+  format::write_document(document, path, options.format.value_or(format_of(path)),
+                         {.sync = options.sync, .overwrite = options.overwrite}, {options.threads, options.progress});
 }
 
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
@@ -170,9 +142,8 @@ inline void write(const StateDict& tree, const std::filesystem::path& path, cons
 /// touched, may be written to, and never change the file. Throws IoError, FormatError, IntegrityError.
 inline StateDict read(const std::filesystem::path& path, const ReadOptions& options = {}) {
   const std::string where = path.string();
-  const auto document = detail::at_the_border("", [&] {
-    return detail::read_document(io::MappedFile(path).storage(), where, options.verify, 0, options.progress);
-  });
+  const auto document = detail::at_the_border(
+      "", [&] { return format::read_document(path, {.verify = options.verify, .progress = options.progress}); });
   return detail::at_the_border(where, [&] {
     return detail::to_torch(document.tree, [&](at::Tensor tensor, const TensorInfo&) {
       return options.map_location ? tensor.to(*options.map_location) : tensor;
@@ -185,7 +156,7 @@ inline StateDict read(const std::filesystem::path& path, const ReadOptions& opti
 /// Reads no tensor bytes. Throws IoError, FormatError, IntegrityError.
 inline StateDict read_manifest(const std::filesystem::path& path) {
   return detail::at_the_border("", [&] {
-    const auto document = detail::read_document(io::MappedFile(path).storage(), path.string(), false, 0, {});
+    const auto document = format::read_document(path);
     if (!document.manifest) return StateDict();
     auto manifest = detail::to_torch(*document.manifest, [](at::Tensor tensor, const TensorInfo&) { return tensor; });
     StateDict checksums;

@@ -10,17 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "trainstate/file_format.hpp"
+
 namespace trainstate {
 
 /// Called on the calling thread with the bytes done and the total. If it throws, the call is cancelled, nothing has
 /// changed, and the exception passes through.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
-
-/// The containers that trainstate writes and reads.
-enum class Format {
-  safetensors,  ///< `.safetensors`, the default
-  pt            ///< `.pt` and `.pth`, PyTorch's zip of a pickle
-};
 
 /// Which of two differing hyperparameters holds after a load.
 enum class HyperPolicy {

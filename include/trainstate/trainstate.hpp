@@ -18,4 +18,5 @@
 #include "trainstate/torch/sampler.hpp"
 #include "trainstate/torch/scheduler.hpp"
 #include "trainstate/upgrade.hpp"
+#include "trainstate/verify.hpp"
 #include "trainstate/version.hpp"

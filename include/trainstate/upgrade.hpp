@@ -105,7 +105,7 @@ Report upgrade(const T& x, const std::filesystem::path& in, const std::filesyste
                const SaveOptions& options = {}) {
   const std::string where = in.string();
   const auto document = detail::at_the_border(
-      "", [&] { return detail::read_document(io::MappedFile(in).storage(), where, true, options.threads, {}); });
+      "", [&] { return format::read_document(in, {.verify = true, .threads = options.threads}); });
   Report report;
   SaveOptions save_options = options;
   save_options.metadata.insert(document.metadata.begin(), document.metadata.end());
