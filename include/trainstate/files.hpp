@@ -66,10 +66,16 @@ inline void find_ties(const BasicStateDict<TensorInfo>& dict, const std::string&
   for (const auto& [key, value] : dict) find_ties(value, join(path, key), groups, by_address);
 }
 
-/// The file that `saved` makes: the tree, and the manifest with what the tree has no place for.
-inline format::Document document_of(const Saved& saved, const SaveOptions& options) {
+/// A tensor of a document that shares the memory of the live one.
+inline constexpr auto shared_with_live = [](const at::Tensor& tensor) { return to_info(tensor); };
+
+/// The file that `saved` makes: the tree, and the manifest with what the tree has no place for. `convert` makes the
+/// document's tensors.
+template <class Convert = decltype(shared_with_live)>
+format::Document document_of(const Saved& saved, const SaveOptions& options,
+                             const Convert& convert = shared_with_live) {
   format::Document document;
-  document.tree = to_info(saved.tree);
+  document.tree = to_info(saved.tree, "", convert);
   document.metadata = options.metadata;
   std::vector<std::pair<TensorInfo, List>> groups;
   std::unordered_map<const std::byte*, std::vector<std::size_t>> by_address;
@@ -85,7 +91,7 @@ inline format::Document document_of(const Saved& saved, const SaveOptions& optio
   manifest["components"] = saved.components;
   manifest["ties"] = std::move(ties);
   if (!saved.upgrades.empty()) manifest["upgrades"] = saved.upgrades;
-  document.manifest = to_info(manifest);
+  document.manifest = to_info(manifest, "", convert);
   return document;
 }
 

@@ -46,6 +46,10 @@ struct SaveOptions {
   unsigned threads = 0;                         ///< 0: as many as the machine has cores
   Progress progress = {};
   std::map<std::string, std::string> metadata = {};  ///< kept beside the tree; `format` and `trainstate…` are taken
+  /// Of `save_async`: tensors that nothing has written to since an earlier snapshot are not copied again. What autograd
+  /// counts as a write is seen (every in-place operation, optimizers' steps among them); a write through a raw pointer,
+  /// `data_ptr()`, an accessor or `data()`, is NOT, and the file would hold the older values.
+  bool reuse_unchanged = false;
 };
 
 /// How to read a file without any type.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -87,6 +88,9 @@ struct TensorInfo {
   std::vector<std::int64_t> strides;
   std::shared_ptr<const Storage> storage;
   std::size_t offset = 0;
+  /// For memory that the processor cannot address (a GPU's): copies bytes [at, at + to.size()) of the dense tensor to
+  /// `to`, on several threads at once. The storage's `data` then only tells storages apart.
+  std::function<void(std::size_t at, std::span<std::byte> to)> fetch = {};
 
   [[nodiscard]] std::int64_t numel() const {
     std::int64_t n = 1;
@@ -108,7 +112,10 @@ struct TensorInfo {
     return true;
   }
 
-  /// The dense bytes. Requires `is_contiguous()`.
+  /// True when the dense bytes can be read where they are.
+  [[nodiscard]] bool is_dense_in_memory() const { return !fetch && is_contiguous(); }
+
+  /// The dense bytes. Requires `is_dense_in_memory()`.
   [[nodiscard]] std::span<const std::byte> bytes() const {
     const auto n = nbytes();
     return n == 0 ? std::span<const std::byte>{} : std::span<const std::byte>{storage->data + offset, n};
@@ -143,7 +150,9 @@ struct TensorTraits;
 inline TensorInfo dense_copy(const TensorInfo& from) {
   auto memory = std::make_shared<std::vector<std::byte>>(from.nbytes());
   TensorInfo to{from.dtype, from.shape, TensorInfo::contiguous_strides(from.shape), nullptr, 0};
-  if (from.is_contiguous()) {
+  if (from.fetch) {
+    from.fetch(0, *memory);
+  } else if (from.is_contiguous()) {
     if (!memory->empty()) std::memcpy(memory->data(), from.bytes().data(), memory->size());
   } else {
     const std::size_t item = bits(from.dtype) / 8;
@@ -175,7 +184,7 @@ struct TensorTraits<TensorInfo> {
   static TensorInfo clone(const TensorInfo& t) { return dense_copy(t); }
   static bool equal(const TensorInfo& a, const TensorInfo& b) {
     if (a.dtype != b.dtype || a.shape != b.shape) return false;
-    const TensorInfo x = a.is_contiguous() ? a : dense_copy(a), y = b.is_contiguous() ? b : dense_copy(b);
+    const TensorInfo x = a.is_dense_in_memory() ? a : dense_copy(a), y = b.is_dense_in_memory() ? b : dense_copy(b);
     return x.nbytes() == 0 || std::memcmp(x.bytes().data(), y.bytes().data(), x.nbytes()) == 0;
   }
   /// Where the elements are; nullptr if there are none.

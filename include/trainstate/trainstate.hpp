@@ -2,6 +2,7 @@
 #pragma once
 
 #include "trainstate/adapter.hpp"
+#include "trainstate/async.hpp"
 #include "trainstate/checkpoint.hpp"
 #include "trainstate/component.hpp"
 #include "trainstate/error.hpp"

@@ -15,15 +15,15 @@ namespace io = trainstate::io;
 namespace {
 
 // Checks the promises that ChunkRun makes to jobs while it runs.
-struct Recorder {
+struct Recorder : io::ChunkJob {
   explicit Recorder(std::vector<std::uint64_t> piece_sizes) : sizes(std::move(piece_sizes)), digested(sizes.size()) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) {
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
     const auto room = scratch.room(static_cast<std::size_t>(chunk.size));
     for (auto& b : room) b = static_cast<std::byte>(chunk.first);
     return room;
   }
-  void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) {
+  void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
     const std::lock_guard lock(mutex);
     if (bytes.size() != chunk.size || chunk.first >= chunk.last) ++faults;
     if (chunk.size > io::chunk_size) ++faults;
@@ -37,7 +37,7 @@ struct Recorder {
     }
     for (std::size_t i = chunk.first; i < chunk.last; ++i) ++visits;
   }
-  void store(const io::Chunk& chunk, std::span<const std::byte> bytes) {
+  void store(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
     for (const auto b : bytes) {
       if (b != static_cast<std::byte>(chunk.first)) ++faults;  // another chunk used this thread's scratch
     }
@@ -129,15 +129,15 @@ TEST_CASE("chunks: what a step throws on any thread ends the work and passes thr
     void fail(int which, const io::Chunk& chunk) const {
       if (which == step && chunk.from == at) throw std::runtime_error("step " + std::to_string(step));
     }
-    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) {
+    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
       fail(0, chunk);
       return Recorder::load(chunk, scratch);
     }
-    void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) {
+    void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
       fail(1, chunk);
       Recorder::digest(chunk, bytes);
     }
-    void store(const io::Chunk& chunk, std::span<const std::byte> bytes) {
+    void store(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
       fail(2, chunk);
       Recorder::store(chunk, bytes);
     }
@@ -153,6 +153,26 @@ TEST_CASE("chunks: what a step throws on any thread ends the work and passes thr
         CHECK(job.faults == 0);
         CHECK(job.stored < 32 * M);
       }
+    }
+  }
+}
+
+TEST_CASE("chunks: a job that needs no order has all of one piece's chunks at any time, still each once") {
+  struct Unordered final : Recorder {
+    using Recorder::Recorder;
+    [[nodiscard]] bool digests_in_order() const override { return false; }
+    void digest(const io::Chunk& chunk, std::span<const std::byte>) override {
+      const std::lock_guard lock(mutex);
+      for (std::size_t i = chunk.first; i < chunk.last; ++i)
+        digested[i] += chunk.last - chunk.first > 1 ? sizes[i] : chunk.size;
+    }
+  };
+  for (const unsigned threads : {1U, 2U, 8U}) {
+    for (const auto& sizes : samples()) {
+      Unordered job(sizes);
+      io::run_chunks(job.sizes, job, threads, {});
+      CHECK(job.digested == sizes);
+      CHECK(job.faults == 0);
     }
   }
 }

@@ -41,6 +41,7 @@ inline std::string_view defect_of(const TensorInfo& tensor) {
   const auto size = dense_size(tensor.dtype, tensor.shape);
   if (!size) return "its shape is impossible";
   if (*size == 0) return {};
+  if (tensor.fetch) return {};
   if (!tensor.storage || tensor.storage->data == nullptr) return "it has no memory";
   const std::size_t available = tensor.storage->size;
   if (tensor.offset > available) return "it begins past the end of its storage";
@@ -115,6 +116,7 @@ inline void copy_row(const std::byte* from, std::int64_t stride, std::byte* to, 
 /// elements.
 inline void copy_dense(const TensorInfo& tensor, std::uint64_t begin, std::span<std::byte> to) {
   if (to.empty()) return;
+  if (tensor.fetch) return tensor.fetch(static_cast<std::size_t>(begin), to);
   const std::byte* const base = tensor.storage->data + tensor.offset;
   if (tensor.is_contiguous()) {
     std::memcpy(to.data(), base + begin, to.size());

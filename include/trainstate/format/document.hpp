@@ -18,6 +18,11 @@ namespace trainstate::format {
 /// The deepest nesting of dicts and lists that files hold, so that no file can exhaust the stack.
 inline constexpr std::size_t max_depth = 512;
 
+/// The most memory that reading a file of `size` bytes takes beyond the file itself, whatever it says: it is values
+/// that take so much (a list of bools takes a byte for each of them in a file, and a hundred in memory), not tensors,
+/// which stay where they are.
+constexpr std::uint64_t memory_bound(std::uint64_t size) { return size * 160 + (std::uint64_t{4} << 20); }
+
 /// The content of a checkpoint file. Tensors alias the memory that they are written from or were read into.
 struct Document {
   BasicStateDict<TensorInfo> tree;

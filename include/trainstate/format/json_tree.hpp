@@ -196,12 +196,26 @@ class TreeDecoder {
   /// Reads an object as a dict. Throws FormatError where it is not what TreeEncoder writes.
   Tree read_dict() {
     json_.begin_object();
-    const auto key = json_.next_key();
-    return key ? rest_of_dict(*key) : Tree();
+    return rest_of_dict(json_.next_key());
   }
 
  private:
+  class Nesting {
+   public:
+    explicit Nesting(TreeDecoder& decoder) : depth_(decoder.depth_) {
+      if (depth_ == max_depth) decoder.json_.fail("at most " + std::to_string(max_depth) + " levels");
+      ++depth_;
+    }
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+    ~Nesting() { --depth_; }
+
+   private:
+    std::size_t& depth_;
+  };
+
   Tree rest_of_dict(std::optional<std::string_view> key) {
+    const Nesting nesting(*this);
     Tree dict;
     while (key) {
       Key decoded = read_key(*key);
@@ -229,12 +243,8 @@ class TreeDecoder {
     switch (json_.peek()) {
       case JsonReader::Kind::object:
         return read_object();
-      case JsonReader::Kind::array: {
-        TreeList list;
-        json_.begin_array();
-        while (json_.next_item()) list.push_back(read_value());
-        return list;
-      }
+      case JsonReader::Kind::array:
+        return read_list();
       case JsonReader::Kind::string:
         return json_.string();
       case JsonReader::Kind::number:
@@ -246,6 +256,18 @@ class TreeDecoder {
     }
     json_.null();
     return None();
+  }
+
+  TreeList read_list() {
+    const Nesting nesting(*this);
+    TreeList list;
+    json_.begin_array();
+    while (json_.next_item()) {
+      // By half, since growing takes old and new memory at once.
+      if (list.size() == list.capacity()) list.reserve(list.size() + list.size() / 2 + 1);
+      list.push_back(read_value());
+    }
+    return list;
   }
 
   TreeValue read_number() {
@@ -264,7 +286,7 @@ class TreeDecoder {
   TreeValue read_object() {
     json_.begin_object();
     const auto key = json_.next_key();
-    if (!key) return Tree();
+    if (!key) return rest_of_dict(key);
     if (*key == "$t") return read_tensor();
     if (*key == "$l" || *key == "$f" || *key == "$b") {
       const char tag = (*key)[1];
@@ -279,6 +301,7 @@ class TreeDecoder {
     if (tag == 'l') {
       const auto number = json_.integer<std::uint64_t>();
       if (!tensors_) json_.fail("no list kept as a tensor");
+      const Nesting nesting(*this);
       return tensors_->list(number);
     }
     const std::string_view text = json_.string();
@@ -314,6 +337,7 @@ class TreeDecoder {
 
   JsonReader& json_;
   TensorSource* tensors_;
+  std::size_t depth_ = 0;
 };
 
 }  // namespace trainstate::format

@@ -156,6 +156,9 @@ class Collector {
   }
 
   void add(const TensorInfo& tensor, Dtype dtype) {
+    // Before long names of many tensors take memory that no header has room for.
+    names_size_ += name_.size();
+    if (names_size_ > longest_header) throw FormatError("the names of all tensors do not fit a header");
     numbers_->push_back(items.size());
     items.push_back({names_.claim(name_), dtype, &tensor, tensor.nbytes(), 0, items.size()});
   }
@@ -178,6 +181,7 @@ class Collector {
   std::vector<std::size_t>* numbers_ = nullptr;
   std::vector<Step> steps_;
   std::string name_;
+  std::uint64_t names_size_ = 0;
 };
 
 /// Everything that decides the bytes of a file.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,8 @@ class Reader final : TensorSource {
   }
 
  private:
+  static constexpr std::uint64_t shared_dimensions = 10'000;
+
   [[noreturn]] void fail(const std::string& what) const { throw FormatError(where_ + what); }
   [[noreturn]] void fail(std::size_t entry, const std::string& what) const {
     fail(shown(header_.entries[entry].name) + ": " + what);
@@ -109,21 +112,22 @@ class Reader final : TensorSource {
   }
 
   void verify_all() {
-    struct Job {
+    struct Job final : io::ChunkJob {
+      Job(std::span<const std::byte> all, const std::vector<Entry>& of, std::span<const std::uint64_t> each)
+          : data(all), entries(of), digests(each) {}
       std::span<const std::byte> data;
       const std::vector<Entry>& entries;
       Digests digests;
-      std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) const {
+      std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
         return data.subspan(static_cast<std::size_t>(entries[chunk.first].begin + chunk.from),
                             static_cast<std::size_t>(chunk.size));
       }
-      void digest(const io::Chunk& chunk, std::span<const std::byte> part) { digests.update(chunk, part); }
-      void store(const io::Chunk&, std::span<const std::byte>) const {}
+      void digest(const io::Chunk& chunk, std::span<const std::byte> part) override { digests.update(chunk, part); }
     };
     std::vector<std::uint64_t> sizes;
     sizes.reserve(header_.entries.size());
     for (const auto& entry : header_.entries) sizes.push_back(entry.end - entry.begin);
-    Job job{bytes().subspan(header_.data_at), header_.entries, Digests(sizes)};
+    Job job(bytes().subspan(header_.data_at), header_.entries, sizes);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < digests_.size(); ++i) check_digest(i, job.digests.all()[i]);
     verified_ = true;
@@ -148,6 +152,7 @@ class Reader final : TensorSource {
       if (name != tree_name && name != manifest_name) numbered_.push_back(i);
     }
     used_.assign(numbered_.size(), Use::none);
+    dimensions_left_ = header_.data_at + shared_dimensions;
 
     Document document;
     const auto text = header_.metadata.extract(std::string(tree_key));
@@ -197,6 +202,7 @@ class Reader final : TensorSource {
     const auto data = verified_bytes(static_cast<std::size_t>(entry - header_.entries.begin()));
     if (entry->dtype != Dtype::u8)
       fail(shown(name) + ": expected U8, found " + std::string(trainstate::name(entry->dtype)));
+    dimensions_left_ += data.size();
     const std::string_view characters(reinterpret_cast<const char*>(data.data()), data.size());
     JsonReader text(characters, where_, name, TreeDecoder::json_depth);
     Tree tree = TreeDecoder(text, this).read_dict();
@@ -267,6 +273,8 @@ class Reader final : TensorSource {
   }
 
   TensorInfo view(std::size_t entry, Dtype dtype, std::span<const std::int64_t> shape, std::string_view device) {
+    if (shape.size() > dimensions_left_) fail(entry, "expected it less often in the tree, with so many dimensions");
+    dimensions_left_ -= shape.size();
     const auto data = bytes_of(header_.entries[entry]);
     TensorInfo tensor{dtype, {shape.begin(), shape.end()}, TensorInfo::contiguous_strides(shape), nullptr, 0};
     const std::size_t alignment = std::max<std::size_t>(1, bits(dtype) / 8);
@@ -310,6 +318,9 @@ class Reader final : TensorSource {
   bool verified_ = false;
   std::vector<std::size_t> numbered_;  // entries by their number in the tree
   std::vector<Use> used_;              // by number
+  // Of all tensors in the tree together, as many as there are bytes to name them: a tensor of many dimensions takes
+  // much memory wherever it is named.
+  std::uint64_t dimensions_left_ = std::numeric_limits<std::uint64_t>::max();
   std::unordered_map<std::size_t, std::shared_ptr<const Storage>> copies_;
   std::map<std::pair<const Storage*, std::string>, std::shared_ptr<const Storage>> elsewhere_;
 };

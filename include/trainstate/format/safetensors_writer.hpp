@@ -20,11 +20,11 @@
 namespace trainstate::format::safetensors {
 
 /// Makes the items of a layout dense, chunk by chunk.
-class ItemJob {
+class ItemJob : public io::ChunkJob {
  public:
   ItemJob(const Layout& layout, std::span<const std::uint64_t> sizes) : layout_(layout), digests_(sizes) {}
 
-  void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) { digests_.update(chunk, bytes); }
+  void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) final { digests_.update(chunk, bytes); }
 
   [[nodiscard]] std::string header() const { return layout_.header(digests_.all()); }
 
@@ -51,38 +51,39 @@ class ItemJob {
   Digests digests_;
 };
 
-class MemoryJob : public ItemJob {
+class MemoryJob final : public ItemJob {
  public:
   MemoryJob(const Layout& layout, std::span<const std::uint64_t> sizes, std::span<std::byte> image)
       : ItemJob(layout, sizes), image_(image) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) const {
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
     const auto part = image_.subspan(static_cast<std::size_t>(offset(chunk)), static_cast<std::size_t>(chunk.size));
     copy(chunk, part);
     return part;
   }
-  void store(const io::Chunk&, std::span<const std::byte>) const {}
 
  private:
   std::span<std::byte> image_;
 };
 
-class FileJob : public ItemJob {
+class FileJob final : public ItemJob {
  public:
   FileJob(const Layout& layout, std::span<const std::uint64_t> sizes, const io::AtomicFile& file)
       : ItemJob(layout, sizes), file_(file) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) const {
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
     const TensorInfo& tensor = *layout_.items()[chunk.first].tensor;
     const auto size = static_cast<std::size_t>(chunk.size);
-    if (chunk.last == chunk.first + 1 && tensor.is_contiguous()) {
+    if (chunk.last == chunk.first + 1 && tensor.is_dense_in_memory()) {
       return tensor.bytes().subspan(static_cast<std::size_t>(chunk.from), size);
     }
     const auto room = scratch.room(size);
     copy(chunk, room);
     return room;
   }
-  void store(const io::Chunk& chunk, std::span<const std::byte> bytes) const { file_.write_at(bytes, offset(chunk)); }
+  void store(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
+    file_.write_at(bytes, offset(chunk));
+  }
 
  private:
   const io::AtomicFile& file_;

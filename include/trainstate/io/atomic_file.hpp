@@ -25,13 +25,17 @@ struct WriteMode {
   bool overwrite = true;  ///< otherwise a file that exists is an IoError (EEXIST), without a race
 };
 
-/// The path at the end of a chain of symbolic links (which need not exist). Throws IoError (ELOOP) if there is none.
+/// The path at the end of a chain of symbolic links (which need not exist). Throws IoError, ELOOP if there is none.
 inline std::filesystem::path follow_links(const std::filesystem::path& path) {
   constexpr int longest_chain = 40;  // as in Linux
   std::filesystem::path at = path;
   for (int i = 0; i < longest_chain; ++i) {
     struct stat status {};
-    if (posix().lstat(at.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return at;
+    if (posix().lstat(at.c_str(), &status) != 0) {
+      if (errno == ENOENT) return at;
+      throw_io_error(path, "cannot be examined", errno);  // it may be a link, which must not be replaced
+    }
+    if (!S_ISLNK(status.st_mode)) return at;
     std::array<char, 4096> target{};
     const ssize_t size = posix().readlink(at.c_str(), target.data(), target.size());
     if (size < 0) throw_io_error(path, "the symbolic link cannot be read", errno);

@@ -9,7 +9,6 @@
 #include <functional>
 #include <mutex>
 #include <span>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -44,22 +43,29 @@ class Scratch {
   std::vector<std::byte> memory_;
 };
 
-/// What is done with the bytes of chunks. `digest` is called in order within a piece; the others at any time, all three
-/// for one chunk on one thread, one after the other.
-template <class T>
-concept ChunkJob = requires(T& job, const Chunk& chunk, std::span<const std::byte> bytes, Scratch& scratch) {
-  { job.load(chunk, scratch) } -> std::convertible_to<std::span<const std::byte>>;
-  job.digest(chunk, bytes);
-  job.store(chunk, bytes);
+/// What is done with the bytes of chunks: all three for one chunk on one thread, one after the other.
+class ChunkJob {
+ public:
+  ChunkJob() = default;
+  ChunkJob(const ChunkJob&) = delete;
+  ChunkJob& operator=(const ChunkJob&) = delete;
+  virtual ~ChunkJob() = default;
+
+  /// True if the chunks of one piece must go through `digest` in their order.
+  [[nodiscard]] virtual bool digests_in_order() const { return true; }
+
+  virtual std::span<const std::byte> load(const Chunk& chunk, Scratch& scratch) = 0;
+  virtual void digest(const Chunk&, std::span<const std::byte>) {}
+  virtual void store(const Chunk&, std::span<const std::byte>) {}
 };
 
 /// Takes pieces of the given sizes through `job`, small neighbours together, large ones chunk by chunk and several
 /// threads on one if there are no others left. Threads end with the call. The first exception, from `job` or
 /// `progress`, stops the work and passes through.
-template <ChunkJob Job>
 class ChunkRun {
  public:
-  ChunkRun(std::span<const std::uint64_t> sizes, Job& job, const Progress& progress) : job_(job), progress_(progress) {
+  ChunkRun(std::span<const std::uint64_t> sizes, ChunkJob& job, const Progress& progress)
+      : job_(job), progress_(progress), in_order_(job.digests_in_order()) {
     for (std::size_t i = 0; i < sizes.size(); ++i) {
       const bool joins = !tasks_.empty() && tasks_.back().size + sizes[i] <= chunk_size;
       if (!joins) tasks_.push_back({i, i, 0, 0, 0});
@@ -81,8 +87,8 @@ class ChunkRun {
     for (unsigned i = 1; i < std::min(threads, useful); ++i) {
       try {
         threads_.emplace_back([this] { work(nullptr); });
-      } catch (const std::system_error&) {
-        break;  // the system has no more threads for us; those that run do it all
+      } catch (const std::exception&) {
+        break;  // the system has no more threads for us, or no memory; those that run do it all
       }
     }
     work(&progress_);
@@ -140,14 +146,14 @@ class ChunkRun {
   }
 
   bool await_turn(const Task& task, const Chunk& chunk) {
-    if (chunk.size == task.size) return true;
+    if (!in_order_ || chunk.size == task.size) return true;
     std::unique_lock lock(mutex_);
     turn_.wait(lock, [&] { return stopped_ || task.digested == chunk.from; });
     return !stopped_;
   }
 
   void end_turn(Task& task, const Chunk& chunk) {
-    if (chunk.size == task.size) return;
+    if (!in_order_ || chunk.size == task.size) return;
     {
       const std::lock_guard lock(mutex_);
       task.digested += chunk.size;
@@ -174,8 +180,9 @@ class ChunkRun {
     threads_.clear();
   }
 
-  Job& job_;
+  ChunkJob& job_;
   const Progress& progress_;
+  const bool in_order_;
   std::vector<Task> tasks_;
   std::uint64_t total_ = 0;
   std::size_t chunks_ = 0;
@@ -190,9 +197,9 @@ class ChunkRun {
 };
 
 /// Takes pieces of the given sizes through `job` (see ChunkRun). The last call of `progress` has done == total.
-template <ChunkJob Job>
-void run_chunks(std::span<const std::uint64_t> sizes, Job& job, unsigned threads, const Progress& progress) {
-  ChunkRun<Job>(sizes, job, progress).run(threads);
+inline void run_chunks(std::span<const std::uint64_t> sizes, ChunkJob& job, unsigned threads,
+                       const Progress& progress) {
+  ChunkRun(sizes, job, progress).run(threads);
 }
 
 }  // namespace trainstate::io

@@ -6,8 +6,13 @@
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <cstddef>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -28,21 +33,70 @@ inline std::optional<std::string> why_not_storable(const at::Tensor& tensor) {
   return std::nullopt;
 }
 
-/// The tensor as the formats see it, sharing its memory when it is on the CPU. Throws Error for quantized, sparse and
-/// meta tensors.
+/// Waits until all that this thread has asked of a device is done.
+inline void wait_for(const c10::Device& device) {
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  guard.synchronizeStream(guard.getStream(device));
+}
+
+/// The dense bytes of a tensor of any device, copied piece by piece. Any thread may ask.
+class DeviceBytes {
+ public:
+  explicit DeviceBytes(at::Tensor tensor) : tensor_(std::move(tensor)) {}
+
+  /// Copies bytes [at, at + to.size()) to `to`, which is memory of the CPU; without waiting for it if `to` is pinned
+  /// and `non_blocking` is set. Throws what LibTorch throws.
+  void copy(std::size_t at, std::span<std::byte> to, bool non_blocking = false) {
+    const c10::NoGradGuard no_grad;
+    const auto size = static_cast<std::int64_t>(to.size());
+    at::Tensor bytes = dense().view({-1}).view(c10::ScalarType::Byte);
+    const bool last = static_cast<std::int64_t>(at) + size == bytes.numel();
+    bytes = bytes.narrow(0, static_cast<std::int64_t>(at), size);
+    at::from_blob(to.data(), {size}, at::TensorOptions().dtype(c10::ScalarType::Byte)).copy_(bytes, non_blocking);
+    if (last) forget();
+  }
+
+ private:
+  // A tensor that is not contiguous is made so on its device, for as long as its pieces are asked for.
+  at::Tensor dense() {
+    if (tensor_.is_contiguous()) return tensor_;
+    const std::lock_guard lock(mutex_);
+    if (!dense_.defined()) dense_ = tensor_.contiguous();
+    return dense_;
+  }
+
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    dense_.reset();
+  }
+
+  at::Tensor tensor_;
+  std::mutex mutex_;
+  at::Tensor dense_;
+};
+
+/// The tensor as the formats see it, sharing its memory; what is on another device is fetched from there when its bytes
+/// are wanted. Throws Error for quantized, sparse and meta tensors.
 inline TensorInfo to_info(const at::Tensor& tensor) {
   if (const auto why = why_not_storable(tensor)) throw Error("cannot be stored: " + *why);
   const c10::NoGradGuard no_grad;
   at::Tensor plain = tensor.detach().resolve_conj().resolve_neg();
   const std::string device = plain.device().str();
-  if (!plain.is_cpu()) plain = plain.cpu();
+  if (!plain.has_storage()) plain = plain.cpu();
   auto owner = std::make_shared<const at::Tensor>(plain);
   const auto& memory = plain.storage();
   Storage storage{owner, static_cast<std::byte*>(const_cast<void*>(static_cast<const void*>(memory.data()))),
                   memory.nbytes(), device};
-  return {*dtype_of(plain.scalar_type()), plain.sizes().vec(), plain.strides().vec(),
-          std::make_shared<const Storage>(std::move(storage)),
-          static_cast<std::size_t>(plain.storage_offset()) * static_cast<std::size_t>(plain.element_size())};
+  TensorInfo info{*dtype_of(plain.scalar_type()), plain.sizes().vec(), plain.strides().vec(),
+                  std::make_shared<const Storage>(std::move(storage)),
+                  static_cast<std::size_t>(plain.storage_offset()) * static_cast<std::size_t>(plain.element_size())};
+  if (!plain.is_cpu()) {
+    wait_for(plain.device());  // other threads fetch, in streams of their own
+    info.fetch = [bytes = std::make_shared<DeviceBytes>(plain)](std::size_t at, std::span<std::byte> to) {
+      bytes->copy(at, to);
+    };
+  }
+  return info;
 }
 
 /// A tensor that views the same bytes and keeps them alive. Nothing if this LibTorch lacks the dtype.
@@ -56,34 +110,38 @@ inline std::optional<at::Tensor> to_tensor(const TensorInfo& info) {
       info.storage->data + info.offset, info.shape, info.strides, [keep](void*) {}, options);
 }
 
-inline BasicValue<TensorInfo> to_info(const Value& value, const std::string& path);
+template <class Convert>
+BasicValue<TensorInfo> to_info(const Value& value, const std::string& path, const Convert& convert);
 
-/// The tree with the formats' tensors. Throws Error beginning with the path of what cannot be stored.
-inline BasicStateDict<TensorInfo> to_info(const StateDict& dict, const std::string& path = {}) {
+/// The tree with the formats' tensors, each made by `convert`. Throws Error beginning with the path of what cannot be
+/// stored.
+template <class Convert>
+BasicStateDict<TensorInfo> to_info(const StateDict& dict, const std::string& path, const Convert& convert) {
   BasicStateDict<TensorInfo> infos;
   infos.reserve(dict.size());
-  for (const auto& [key, value] : dict) infos[key] = to_info(value, join(path, key));
+  for (const auto& [key, value] : dict) infos[key] = to_info(value, join(path, key), convert);
   return infos;
 }
 
-inline BasicValue<TensorInfo> to_info(const Value& value, const std::string& path) {
+template <class Convert>
+BasicValue<TensorInfo> to_info(const Value& value, const std::string& path, const Convert& convert) {
   return std::visit(
       [&]<class T>(const T& x) -> BasicValue<TensorInfo> {
         if constexpr (std::is_same_v<T, at::Tensor>) {
           if (!x.defined()) return {};
           if (const auto why = why_not_storable(x)) throw Error(path + ": cannot be stored: " + *why);
-          return to_info(x);
+          return convert(x);
         } else if constexpr (std::is_same_v<T, UnsupportedTensor>) {
           return x.info;
         } else if constexpr (std::is_same_v<T, List>) {
           BasicList<TensorInfo> list;
           list.reserve(x.size());
           for (std::size_t i = 0; i < x.size(); ++i) {
-            list.push_back(to_info(x[i], join(path, static_cast<std::int64_t>(i))));
+            list.push_back(to_info(x[i], join(path, static_cast<std::int64_t>(i)), convert));
           }
           return list;
         } else if constexpr (std::is_same_v<T, StateDict>) {
-          return to_info(x, path);
+          return to_info(x, path, convert);
         } else {
           return x;
         }

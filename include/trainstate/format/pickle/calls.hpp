@@ -19,6 +19,9 @@ namespace trainstate::format::pickle {
 /// The most dimensions that a tensor of PyTorch's may have.
 inline constexpr std::size_t max_rank = 64;
 
+/// The most arguments that a call may have: twice as many as any that is known.
+inline constexpr std::size_t max_arguments = 16;
+
 /// Evaluates calls. Nothing is executed: each callable is one of a fixed table, and a case below.
 class Calls {
  public:
@@ -30,10 +33,9 @@ class Calls {
   Id call(Id callable, Id tuple) {
     if (objects_.kind(callable) != Kind::global) fail("expected a callable, found " + what(callable));
     if (objects_.kind(tuple) != Kind::tuple) fail("expected a tuple of arguments, found " + what(tuple));
-    const auto [global, name] = objects_.global(callable);
-    const std::vector<Id> arguments = objects_.items(tuple);
+    const auto& [global, name] = objects_.global(callable);
     name_ = name;
-    arguments_ = arguments;
+    set_arguments(tuple);
     switch (global.action) {
       case Action::make_dict:
         return make_dict();
@@ -94,8 +96,8 @@ class Calls {
   /// what part of it is viewed.
   Id storage(Id id) {
     if (objects_.kind(id) != Kind::tuple) fail("expected the id of a storage, found " + what(id));
-    arguments_ = objects_.items(id);
     name_ = "the id of a storage";
+    set_arguments(id);
     const bool is_storage =
         !arguments_.empty() && objects_.kind(arguments_[0]) == Kind::text && objects_.text(arguments_[0]) == "storage";
     if (!is_storage) fail("expected the id of a storage, found that of something else");
@@ -111,9 +113,8 @@ class Calls {
     const std::uint64_t item = bits(storage.dtype) / 8;
     storage.root = storage.size = bytes_of(4, item);
     if (arguments_.size() == 6 && objects_.kind(arguments_[5]) != Kind::none) {
-      const std::vector<Id> view = objects_.items(argument(5, Kind::tuple));
-      if (view.size() != 3) fail("expected a view's key, offset and size");
-      arguments_ = view;
+      set_arguments(argument(5, Kind::tuple));
+      if (arguments_.size() != 3) fail("expected a view's key, offset and size");
       storage.offset = bytes_of(1, item);
       storage.size = bytes_of(2, item);
       if (storage.offset > storage.root || storage.size > storage.root - storage.offset) {
@@ -137,6 +138,15 @@ class Calls {
   [[nodiscard]] std::string what(Id id) const {
     if (objects_.kind(id) == Kind::global) return objects_.global(id).second;
     return std::string(name_of(objects_.kind(id)));
+  }
+
+  // Few, so that a long tuple that many calls name is not copied for each.
+  void set_arguments(Id tuple) {
+    const std::vector<Id>& items = objects_.items(tuple);
+    if (items.size() > max_arguments) {
+      fail("expected at most " + std::to_string(max_arguments) + " arguments, found " + std::to_string(items.size()));
+    }
+    arguments_ = items;
   }
 
   Id argument(std::size_t i, Kind kind) const {
@@ -223,16 +233,15 @@ class Calls {
     return objects_.add_owned(Kind::text, std::move(device));
   }
 
-  std::vector<std::int64_t> integers(std::size_t i) const {
-    const auto& items = objects_.items(argument(i, Kind::tuple));
+  // A tuple of sizes or strides.
+  Id integers(std::size_t i) const {
+    const Id tuple = argument(i, Kind::tuple);
+    const auto& items = objects_.items(tuple);
     if (items.size() > max_rank) fail("expected at most 64 dimensions, found " + std::to_string(items.size()));
-    std::vector<std::int64_t> values;
-    values.reserve(items.size());
     for (const Id item : items) {
       if (objects_.kind(item) != Kind::integer) fail("expected sizes and strides of 64 bits, found " + what(item));
-      values.push_back(objects_.integer(item));
     }
-    return values;
+    return tuple;
   }
 
   // (storage, offset, size, stride, requires_grad, hooks), in version 3 then the dtype; then perhaps lazy operations.
@@ -259,6 +268,7 @@ class Calls {
   void read_lazy(std::size_t i, TensorRef& tensor) const {
     if (i >= arguments_.size() || objects_.kind(arguments_[i]) == Kind::none) return;
     const auto& items = objects_.items(argument(i, Kind::dict));
+    if (items.size() > 4) fail("a tensor with more than two properties");
     for (std::size_t k = 0; k + 1 < items.size(); k += 2) {
       const std::string_view key = objects_.kind(items[k]) == Kind::text ? objects_.text(items[k]) : std::string_view();
       if (objects_.kind(items[k + 1]) != Kind::boolean || (key != "conj" && key != "neg")) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,8 +60,8 @@ struct StorageRef {
 struct TensorRef {
   std::size_t storage = 0;  // of Objects::storages
   Dtype dtype = Dtype::f32;
-  std::uint64_t offset = 0;  // elements
-  std::vector<std::int64_t> shape, strides;
+  std::uint64_t offset = 0;                  // elements
+  Id shape = 0, strides = 0;                 // tuples of integers: many tensors may name the same
   bool conjugated = false, negated = false;  // lazily: the storage holds what they were taken of
 };
 
@@ -92,6 +93,7 @@ class Objects {
   [[nodiscard]] Id add_float(double value) { return add(Kind::floating, std::bit_cast<std::uint64_t>(value)); }
   /// A list, tuple or set of items; a dict of keys and values in turn.
   [[nodiscard]] Id add_container(Kind kind, std::vector<Id> items = {}) {
+    if (items.empty()) return add(kind, no_items);
     containers_.push_back(std::move(items));
     return add(kind, containers_.size() - 1);
   }
@@ -117,24 +119,36 @@ class Objects {
   }
   [[nodiscard]] std::int64_t integer(Id id) const { return static_cast<std::int64_t>(objects_[id].a); }
   [[nodiscard]] double floating(Id id) const { return std::bit_cast<double>(objects_[id].a); }
-  [[nodiscard]] std::vector<Id>& items(Id id) { return containers_[static_cast<std::size_t>(objects_[id].a)]; }
-  [[nodiscard]] const std::vector<Id>& items(Id id) const {
+  /// References stay valid when other objects are added.
+  [[nodiscard]] std::vector<Id>& items(Id id) {
+    if (objects_[id].a == no_items) {
+      objects_[id].a = containers_.size();
+      containers_.emplace_back();
+    }
     return containers_[static_cast<std::size_t>(objects_[id].a)];
+  }
+  [[nodiscard]] const std::vector<Id>& items(Id id) const {
+    static const std::vector<Id> none_of_them;
+    return objects_[id].a == no_items ? none_of_them : containers_[static_cast<std::size_t>(objects_[id].a)];
   }
   [[nodiscard]] const TensorRef& tensor(Id id) const { return tensors_[static_cast<std::size_t>(objects_[id].a)]; }
   [[nodiscard]] const StorageRef& storage(Id id) const { return storages_[static_cast<std::size_t>(objects_[id].a)]; }
-  [[nodiscard]] const std::vector<StorageRef>& storages() const { return storages_; }
+  [[nodiscard]] const std::deque<StorageRef>& storages() const { return storages_; }
   [[nodiscard]] const std::pair<Global, std::string>& global(Id id) const {
     return globals_[static_cast<std::size_t>(objects_[id].a)];
   }
 
  private:
-  std::vector<Object> objects_;
+  // Of a container that was never filled: one byte of a pickle makes one.
+  static constexpr std::uint64_t no_items = std::numeric_limits<std::uint64_t>::max();
+
+  // Deques, since a vector takes three times its size while it grows.
+  std::deque<Object> objects_;
   std::deque<std::string> owned_;
-  std::vector<std::vector<Id>> containers_;
-  std::vector<StorageRef> storages_;
-  std::vector<TensorRef> tensors_;
-  std::vector<std::pair<Global, std::string>> globals_;
+  std::deque<std::vector<Id>> containers_;
+  std::deque<StorageRef> storages_;
+  std::deque<TensorRef> tensors_;
+  std::deque<std::pair<Global, std::string>> globals_;
 };
 
 }  // namespace trainstate::format::pickle

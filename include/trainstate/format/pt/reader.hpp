@@ -105,11 +105,14 @@ class Reader final : StorageSource {
   Tree read_tree(const zip::Entry& entry) {
     const std::string where = where_ + std::string(entry.name) + ": ";
     pickle::Objects objects;
-    pickle::Machine machine(entry.data, where, objects);
-    const pickle::Id root = machine.run();
-    if (machine.position() != entry.data.size()) {
-      fail(shown(entry.name) + ": has bytes behind the end of its pickle");
-    }
+    const pickle::Id root = [&] {
+      pickle::Machine machine(entry.data, where, objects);
+      const pickle::Id made = machine.run();
+      if (machine.position() != entry.data.size()) {
+        fail(shown(entry.name) + ": has bytes behind the end of its pickle");
+      }
+      return made;
+    }();
     return TreeBuilder(objects, *this, image_, where_, entry.data.size()).build(root);
   }
 
@@ -141,11 +144,14 @@ class Reader final : StorageSource {
   }
 
   // CRC-32 of chunks in any order.
-  struct CrcJob {
+  struct CrcJob final : io::ChunkJob {
+    CrcJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes)
+        : entries(all), crcs(sizes) {}
     const std::vector<const zip::Entry*>& entries;
     zip::ChunkedCrcs crcs;
 
-    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) {
+    [[nodiscard]] bool digests_in_order() const override { return false; }
+    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
       if (chunk.last == chunk.first + 1) {
         const auto part = part_of(*entries[chunk.first], chunk);
         crcs.update(chunk.first, chunk.from, part);
@@ -154,25 +160,24 @@ class Reader final : StorageSource {
       for (std::size_t i = chunk.first; i < chunk.last; ++i) crcs.update(i, 0, entries[i]->data);
       return {};
     }
-    void digest(const io::Chunk&, std::span<const std::byte>) const {}
-    void store(const io::Chunk&, std::span<const std::byte>) const {}
   };
 
   // XXH3 of chunks in order: several times as fast as CRC-32, and it sees more.
-  struct HashJob {
+  struct HashJob final : io::ChunkJob {
+    HashJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes)
+        : entries(all), digests(sizes) {}
     const std::vector<const zip::Entry*>& entries;
     Digests digests;
 
-    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) const {
+    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
       return chunk.last == chunk.first + 1 ? part_of(*entries[chunk.first], chunk) : std::span<const std::byte>();
     }
-    void digest(const io::Chunk& chunk, std::span<const std::byte> part) {
+    void digest(const io::Chunk& chunk, std::span<const std::byte> part) override {
       if (chunk.last == chunk.first + 1) return digests.update(chunk, part);
       for (std::size_t i = chunk.first; i < chunk.last; ++i) {
         digests.update({i, i + 1, 0, entries[i]->data.size()}, entries[i]->data);
       }
     }
-    void store(const io::Chunk&, std::span<const std::byte>) const {}
   };
 
   static std::span<const std::byte> part_of(const zip::Entry& entry, const io::Chunk& chunk) {
@@ -182,7 +187,7 @@ class Reader final : StorageSource {
   void verify_crcs() const {
     const auto entries = storages();
     const auto sizes = sizes_of(entries);
-    CrcJob job{entries, zip::ChunkedCrcs(sizes)};
+    CrcJob job(entries, sizes);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < entries.size(); ++i) check_crc(*entries[i], job.crcs[i]);
   }
@@ -245,7 +250,7 @@ class Reader final : StorageSource {
 
   void verify_digests(const std::vector<const zip::Entry*>& entries, std::span<const std::uint64_t> expected) const {
     const auto sizes = sizes_of(entries);
-    HashJob job{entries, Digests(sizes)};
+    HashJob job(entries, sizes);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const std::uint64_t found = job.digests.all()[i];

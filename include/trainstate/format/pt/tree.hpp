@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -49,15 +50,16 @@ class TreeBuilder {
         image_(std::move(image)),
         where_(where),
         values_left_(size + shared_values),
-        characters_left_(size * 64 + (std::uint64_t{1} << 20)) {}
+        characters_left_(size * 64 + shared_bytes),
+        copies_left_(image_->size * 4 + shared_bytes) {}
 
   /// The dict that the pickle's root is; a root of another kind is one entry with the key "". Throws FormatError for
   /// what a state dict has no place for, naming its path.
   Tree build(pickle::Id root) {
-    TreeValue value = value_of(root);
-    if (auto* dict = value.get_if<Tree>()) return std::move(*dict);
+    if (objects_.kind(root) == Kind::dict) return dict_of(root);
+    const Level level(*this);
     Tree tree;
-    tree[""] = std::move(value);
+    tree[""] = value_of(root);
     return tree;
   }
 
@@ -66,7 +68,7 @@ class TreeBuilder {
   using Kind = pickle::Kind;
 
   // What a pickle may repeat beyond its own size, for rows that Python shares: about 1 MiB of values.
-  static constexpr std::uint64_t shared_values = 10'000;
+  static constexpr std::uint64_t shared_values = 10'000, shared_bytes = std::uint64_t{1} << 20;
 
   [[noreturn]] void fail(const std::string& what) const {
     throw FormatError(where_ + (path_.empty() ? std::string() : shown_path() + ": ") + what);
@@ -99,8 +101,7 @@ class TreeBuilder {
       case Kind::complex:
         return complex_of(id);
       case Kind::text:
-        spend(characters_left_, objects_.text(id).size());
-        return objects_.text(id);
+        return text_of(id);
       case Kind::bytes:
         return bytes_of(id);
       case Kind::list:
@@ -174,28 +175,60 @@ class TreeBuilder {
     return std::string(objects_.text(id));
   }
 
-  static TensorInfo own_tensor(Dtype dtype, std::vector<std::int64_t> shape, std::span<const std::byte> bytes) {
-    auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
-    auto storage =
-        std::make_shared<const trainstate::Storage>(trainstate::Storage{memory, memory->data(), memory->size()});
+  static std::shared_ptr<const trainstate::Storage> own_storage(std::vector<std::byte> bytes) {
+    auto memory = std::make_shared<std::vector<std::byte>>(std::move(bytes));
+    return std::make_shared<const trainstate::Storage>(trainstate::Storage{memory, memory->data(), memory->size()});
+  }
+
+  static TensorInfo dense_tensor(Dtype dtype, std::vector<std::int64_t> shape,
+                                 std::shared_ptr<const trainstate::Storage> storage) {
     auto strides = TensorInfo::contiguous_strides(shape);
     return {dtype, std::move(shape), std::move(strides), std::move(storage), 0};
   }
 
-  TensorInfo complex_of(Id id) const {
-    const std::uint64_t parts[] = {objects_[id].a, objects_[id].b};
-    return own_tensor(Dtype::c128, {}, std::as_bytes(std::span(parts)));
+  std::string_view text_of(Id id) {
+    constexpr std::size_t in_place = 15;  // characters; a longer text takes memory of its own
+    const std::string_view text = objects_.text(id);
+    spend(characters_left_, text.size());
+    if (text.size() > in_place) spend(values_left_, 1);
+    return text;
+  }
+
+  TensorInfo complex_of(Id id) {
+    auto& storage = made_[id];
+    if (!storage) {
+      const std::uint64_t parts[] = {objects_[id].a, objects_[id].b};
+      const auto bytes = std::as_bytes(std::span(parts));
+      storage = own_storage({bytes.begin(), bytes.end()});
+    }
+    return dense_tensor(Dtype::c128, {}, storage);
   }
 
   TensorInfo bytes_of(Id id) {
-    const std::string_view bytes = objects_.text(id);
-    spend(characters_left_, bytes.size());
-    return own_tensor(Dtype::u8, {static_cast<std::int64_t>(bytes.size())}, std::as_bytes(std::span(bytes)));
+    const auto bytes = std::as_bytes(std::span(objects_.text(id)));
+    spend(values_left_, 1);
+    std::vector<std::int64_t> shape{static_cast<std::int64_t>(bytes.size())};
+    const std::byte* const end = image_->data + image_->size;
+    if (std::less_equal<>()(image_->data, bytes.data()) && std::less_equal<>()(bytes.data() + bytes.size(), end)) {
+      TensorInfo tensor = dense_tensor(Dtype::u8, std::move(shape), image_);
+      tensor.offset = static_cast<std::size_t>(bytes.data() - image_->data);
+      return tensor;
+    }
+    auto& storage = made_[id];
+    if (!storage) storage = own_storage({bytes.begin(), bytes.end()});
+    return dense_tensor(Dtype::u8, std::move(shape), storage);
+  }
+
+  std::vector<std::int64_t> integers_of(Id tuple) const {
+    std::vector<std::int64_t> values;
+    values.reserve(objects_.items(tuple).size());
+    for (const Id item : objects_.items(tuple)) values.push_back(objects_.integer(item));
+    return values;
   }
 
   TensorInfo tensor_of(Id id) {
     const pickle::TensorRef& ref = objects_.tensor(id);
-    spend(values_left_, ref.shape.size() / 6);  // which take about as much memory as a value
+    spend(values_left_, (objects_.items(ref.shape).size() + objects_.items(ref.strides).size() + 7) / 8);
     const pickle::StorageRef& from = objects_.storages()[ref.storage];
     const auto bytes =
         source_.bytes_of(from).subspan(static_cast<std::size_t>(from.offset), static_cast<std::size_t>(from.size));
@@ -203,22 +236,27 @@ class TreeBuilder {
     if (bits(ref.dtype) % 8 != 0 || ref.dtype == Dtype::f4)
       fail("a tensor of torch." + std::string(name(ref.dtype)) + ", which packs its elements, and cannot be read");
     if (ref.offset > bytes.size() / item) fail("begins past the end of its storage");
-    TensorInfo tensor{ref.dtype, ref.shape, ref.strides, nullptr, static_cast<std::size_t>(ref.offset) * item};
-    if (ref.strides.size() != ref.shape.size() || !dense_size(ref.dtype, ref.shape)) {
+    TensorInfo tensor{ref.dtype, integers_of(ref.shape), integers_of(ref.strides), nullptr,
+                      static_cast<std::size_t>(ref.offset) * item};
+    if (tensor.strides.size() != tensor.shape.size() || !dense_size(ref.dtype, tensor.shape)) {
       fail("expected a shape and strides, found an impossible shape or other strides");
     }
     tensor.storage = storage_of(from, bytes);
     if (const auto defect = defect_of(tensor); !defect.empty()) fail("cannot be read: " + std::string(defect));
-    return ref.conjugated || ref.negated ? computed(tensor, ref) : tensor;
+    if (!ref.conjugated && !ref.negated) return tensor;
+    auto& storage = made_[id];
+    if (!storage) storage = own_storage(computed(tensor, ref));
+    return dense_tensor(tensor.dtype, std::move(tensor.shape), storage);
   }
 
-  // A tensor of its own, with signs turned.
-  TensorInfo computed(const TensorInfo& tensor, const pickle::TensorRef& ref) const {
+  // The dense bytes, with signs turned.
+  std::vector<std::byte> computed(const TensorInfo& tensor, const pickle::TensorRef& ref) {
     const bool complex = tensor.dtype == Dtype::c32 || tensor.dtype == Dtype::c64 || tensor.dtype == Dtype::c128;
     const bool real = tensor.dtype == Dtype::f16 || tensor.dtype == Dtype::bf16 || tensor.dtype == Dtype::f32 ||
                       tensor.dtype == Dtype::f64;
     if (!complex && (!real || ref.conjugated)) fail("a lazily conjugated or negated tensor of another dtype");
     if (tensor.nbytes() > tensor.storage->size) fail("a lazily conjugated or negated tensor larger than its storage");
+    spend(copies_left_, tensor.nbytes());
     std::vector<std::byte> bytes(tensor.nbytes());
     copy_dense(tensor, 0, bytes);
     const std::size_t part = bits(tensor.dtype) / (complex ? 16 : 8);
@@ -226,7 +264,7 @@ class TreeBuilder {
       const bool imaginary = complex && i % 2 == 1;
       if ((imaginary && ref.conjugated) != ref.negated) bytes[(i + 1) * part - 1] ^= std::byte{0x80};
     }
-    return own_tensor(tensor.dtype, tensor.shape, bytes);
+    return bytes;
   }
 
   // One for each range of bytes, so that what was tied is tied again. What the processor could not read in place is
@@ -235,11 +273,13 @@ class TreeBuilder {
                                                         std::span<const std::byte> bytes) {
     auto& storage = storages_[{from.key, from.offset, from.size, from.location}];
     if (storage) return storage;
+    if (!is_utf8(from.location)) fail("expected a device, found " + shown(from.location));
     constexpr std::uintptr_t largest_part = 8;  // of an element: complex ones have two
     trainstate::Storage made{image_, nullptr, bytes.size(), std::string(from.location)};
     if (reinterpret_cast<std::uintptr_t>(bytes.data()) % largest_part == 0) {
       if (!bytes.empty()) made.data = image_->data + (bytes.data() - image_->data);
     } else {
+      spend(copies_left_, bytes.size());
       auto memory = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
       made.data = memory->data();
       made.owner = std::move(memory);
@@ -252,11 +292,13 @@ class TreeBuilder {
   std::shared_ptr<const trainstate::Storage> image_;
   std::string where_;
   std::uint64_t values_left_, characters_left_;
+  std::uint64_t copies_left_;  // bytes, for tensors that cannot stay where they are
   std::size_t depth_ = 0;
   std::vector<Key> path_;
   std::map<std::tuple<std::string_view, std::uint64_t, std::uint64_t, std::string_view>,
            std::shared_ptr<const trainstate::Storage>>
       storages_;
+  std::map<Id, std::shared_ptr<const trainstate::Storage>> made_;  // of objects whose bytes stand nowhere in the file
 };
 
 }  // namespace trainstate::format::pt

@@ -22,7 +22,7 @@
 namespace trainstate::format::pt {
 
 /// Makes storages dense and takes their checksums, chunk by chunk.
-class StorageJob {
+class StorageJob : public io::ChunkJob {
  public:
   explicit StorageJob(const Layout& layout) : layout_(layout), digests_(layout.sizes()), crcs_(layout.sizes()) {}
 
@@ -52,11 +52,11 @@ class StorageJob {
 };
 
 /// Fills an image of the file; its headers come later.
-class MemoryJob : public StorageJob {
+class MemoryJob final : public StorageJob {
  public:
   MemoryJob(const Layout& layout, std::span<std::byte> image) : StorageJob(layout), image_(image) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) {
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
     if (is_group(chunk)) {
       for (std::size_t i = chunk.first; i < chunk.last; ++i) fill(i, room(i, 0, layout_.sizes()[i]));
       return {};
@@ -66,10 +66,9 @@ class MemoryJob : public StorageJob {
     crcs_.update(chunk.first, chunk.from, part);
     return part;
   }
-  void digest(const io::Chunk& chunk, std::span<const std::byte> part) {
+  void digest(const io::Chunk& chunk, std::span<const std::byte> part) override {
     if (!is_group(chunk)) digests_.update(chunk, part);
   }
-  void store(const io::Chunk&, std::span<const std::byte>) const {}
 
  private:
   [[nodiscard]] std::span<std::byte> room(std::size_t i, std::uint64_t from, std::uint64_t size) const {
@@ -82,17 +81,17 @@ class MemoryJob : public StorageJob {
 
 /// Writes storages into a file. Small neighbours go together with the headers between them; the others' headers, which
 /// hold a CRC of all that follows, come later.
-class FileJob : public StorageJob {
+class FileJob final : public StorageJob {
  public:
   FileJob(const Layout& layout, const io::AtomicFile& file)
       : StorageJob(layout), file_(file), has_header_(layout.sizes().size()) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) {
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
     if (is_group(chunk)) return load_group(chunk, scratch);
     const TensorInfo& tensor = *layout_.storages()[chunk.first];
     const auto size = static_cast<std::size_t>(chunk.size);
     std::span<const std::byte> part;
-    if (tensor.is_contiguous()) {
+    if (tensor.is_dense_in_memory()) {
       part = tensor.bytes().subspan(static_cast<std::size_t>(chunk.from), size);
     } else {
       const auto room = scratch.room(size);
@@ -102,10 +101,10 @@ class FileJob : public StorageJob {
     crcs_.update(chunk.first, chunk.from, part);
     return part;
   }
-  void digest(const io::Chunk& chunk, std::span<const std::byte> part) {
+  void digest(const io::Chunk& chunk, std::span<const std::byte> part) override {
     if (!is_group(chunk)) digests_.update(chunk, part);
   }
-  void store(const io::Chunk& chunk, std::span<const std::byte> part) const {
+  void store(const io::Chunk& chunk, std::span<const std::byte> part) override {
     const zip::Record& first = layout_.record_of(chunk.first);
     file_.write_at(part, is_group(chunk) ? first.header_at : first.data_at() + chunk.from);
   }
