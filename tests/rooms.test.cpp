@@ -44,7 +44,7 @@ const std::vector<Room>& rooms() {
        {"base", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
        true},
       {"checkpoint",
-       "(async|checkpoint|checkpoint_parts|files|snapshot|upgrade)\\.hpp",
+       "(async|checkpoint|checkpoint_parts|files|number_record|snapshot|upgrade)\\.hpp",
        {"base", "io", "tree", "component", "format", "compat", "state_dict", "codec", "torch", "adapter", "objects"},
        true},
       {"upper",

@@ -4,6 +4,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "trainstate/file_format.hpp"
 #include "trainstate/format/container.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/format/views.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
@@ -33,37 +35,59 @@ inline std::string compiler_text() {
 #endif
 }
 
-/// Groups of paths whose tensors show the very same elements.
-inline void find_ties(const BasicStateDict<TensorInfo>& dict, const std::string& path,
-                      std::vector<std::pair<TensorInfo, List>>& groups,
-                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address);
+/// Calls `f(tensor, path)` for every tensor of a tree.
+template <class F>
+void for_each_tensor_info(const BasicValue<TensorInfo>& value, std::string& path, const F& f);
 
-inline void find_ties(const BasicValue<TensorInfo>& value, const std::string& path,
-                      std::vector<std::pair<TensorInfo, List>>& groups,
-                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address) {
-  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
-    find_ties(*dict, path, groups, by_address);
-  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      find_ties((*list)[i], join(path, static_cast<std::int64_t>(i)), groups, by_address);
-    }
-  } else if (const auto* tensor = value.get_if<TensorInfo>(); tensor && tensor->numel() != 0) {
-    auto& there = by_address[tensor->storage->data + tensor->offset];
-    for (const std::size_t g : there) {
-      if (groups[g].first.same_view(*tensor)) {
-        groups[g].second.push_back(path);
-        return;
-      }
-    }
-    there.push_back(groups.size());
-    groups.emplace_back(*tensor, List{Value(path)});
+template <class F>
+void for_each_tensor_info(const BasicStateDict<TensorInfo>& dict, std::string& path, const F& f) {
+  const std::size_t size = path.size();
+  for (const auto& [key, value] : dict) {
+    append_key(path, key);
+    for_each_tensor_info(value, path, f);
+    path.resize(size);
   }
 }
 
-inline void find_ties(const BasicStateDict<TensorInfo>& dict, const std::string& path,
-                      std::vector<std::pair<TensorInfo, List>>& groups,
-                      std::unordered_map<const std::byte*, std::vector<std::size_t>>& by_address) {
-  for (const auto& [key, value] : dict) find_ties(value, join(path, key), groups, by_address);
+template <class F>
+void for_each_tensor_info(const BasicValue<TensorInfo>& value, std::string& path, const F& f) {
+  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
+    for_each_tensor_info(*dict, path, f);
+  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
+    const std::size_t size = path.size();
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      append_key(path, static_cast<std::int64_t>(i));
+      for_each_tensor_info((*list)[i], path, f);
+      path.resize(size);
+    }
+  } else if (const auto* tensor = value.get_if<TensorInfo>(); tensor && tensor->numel() != 0) {
+    f(*tensor, path);
+  }
+}
+
+/// The paths of tensors that show the very same elements: a list for each group of them, in the order of the tree.
+inline List find_ties(const BasicStateDict<TensorInfo>& tree) {
+  std::vector<const TensorInfo*> sorted;
+  std::string path;
+  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string&) { sorted.push_back(&tensor); });
+  const format::ViewOrder less;
+  std::sort(sorted.begin(), sorted.end(), less);
+  // One of each group; most trees have none.
+  format::ViewMap<List> groups;
+  for (std::size_t i = 1; i < sorted.size(); ++i) {
+    if (!less(sorted[i - 1], sorted[i])) groups.try_emplace(sorted[i]);
+  }
+  List ties;
+  if (groups.empty()) return ties;
+  std::vector<List*> in_order;
+  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string& place) {
+    const auto group = groups.find(&tensor);
+    if (group == groups.end()) return;
+    if (group->second.empty()) in_order.push_back(&group->second);
+    group->second.push_back(place);
+  });
+  for (List* const group : in_order) ties.push_back(std::move(*group));
+  return ties;
 }
 
 /// A tensor of a document that shares the memory of the live one.
@@ -77,19 +101,12 @@ format::Document document_of(const Saved& saved, const SaveOptions& options,
   format::Document document;
   document.tree = to_info(saved.tree, "", convert);
   document.metadata = options.metadata;
-  std::vector<std::pair<TensorInfo, List>> groups;
-  std::unordered_map<const std::byte*, std::vector<std::size_t>> by_address;
-  find_ties(document.tree, "", groups, by_address);
-  List ties;
-  for (auto& [tensor, paths] : groups) {
-    if (paths.size() > 1) ties.push_back(std::move(paths));
-  }
   StateDict manifest;
   manifest["trainstate"] = version_text;
   manifest["libtorch"] = TORCH_VERSION;
   manifest["compiler"] = compiler_text();
   manifest["components"] = saved.components;
-  manifest["ties"] = std::move(ties);
+  manifest["ties"] = find_ties(document.tree);
   if (!saved.upgrades.empty()) manifest["upgrades"] = saved.upgrades;
   document.manifest = to_info(manifest, "", convert);
   return document;

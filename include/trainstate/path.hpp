@@ -19,6 +19,10 @@ namespace detail {
 
 /// `/` and `~` inside a key are written `~1` and `~0` in a path (as in RFC 6901, JSON Pointer).
 inline void append_escaped(std::string& path, std::string_view key) {
+  if (key.find_first_of("/~") == std::string_view::npos) {
+    path += key;
+    return;
+  }
   for (const char c : key) {
     if (c == '~') {
       path += "~0";
@@ -68,11 +72,20 @@ inline std::string to_string(const Key& key) {
   return key.index() == 0 ? std::to_string(std::get<0>(key)) : std::get<1>(key);
 }
 
-/// `path` with one more key. The empty path is the root, so `join("", "lr")` is `lr`.
+/// Puts one more key behind `path`. The empty path is the root.
+inline void append_key(std::string& path, const Key& key) {
+  if (!path.empty()) path += '/';
+  if (const auto* number = std::get_if<std::int64_t>(&key)) {
+    path += std::to_string(*number);
+  } else {
+    append_escaped(path, std::get<std::string>(key));
+  }
+}
+
+/// `path` with one more key: `join("", "lr")` is `lr`.
 inline std::string join(std::string_view path, const Key& key) {
   std::string joined(path);
-  if (!joined.empty()) joined += '/';
-  append_escaped(joined, to_string(key));
+  append_key(joined, key);
   return joined;
 }
 

@@ -216,16 +216,14 @@ class TreeDecoder {
 
   Tree rest_of_dict(std::optional<std::string_view> key) {
     const Nesting nesting(*this);
-    Tree dict;
+    detail::DictBuilder<TensorInfo> dict;
     while (key) {
       Key decoded = read_key(*key);
-      const std::size_t before = dict.size();
-      TreeValue& value = dict[decoded];
-      if (dict.size() == before) json_.fail("no second key " + shown(detail::to_string(decoded)));
-      value = read_value();
+      dict.append(std::move(decoded), read_value());
       key = json_.next_key();
     }
-    return dict;
+    if (const Key* const twin = dict.find_twin()) json_.fail("no second key " + shown(detail::to_string(*twin)));
+    return dict.take();
   }
 
   Key read_key(std::string_view text) const {

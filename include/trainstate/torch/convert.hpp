@@ -79,9 +79,12 @@ class DeviceBytes {
 /// are wanted. Throws Error for quantized, sparse and meta tensors.
 inline TensorInfo to_info(const at::Tensor& tensor) {
   if (const auto why = why_not_storable(tensor)) throw Error("cannot be stored: " + *why);
-  const c10::NoGradGuard no_grad;
-  at::Tensor plain = tensor.detach().resolve_conj().resolve_neg();
-  const std::string device = plain.device().str();
+  at::Tensor plain = tensor;
+  if (tensor.is_conj() || tensor.is_neg()) {
+    const c10::NoGradGuard no_grad;
+    plain = tensor.resolve_conj().resolve_neg();
+  }
+  const std::string device = plain.is_cpu() ? "cpu" : plain.device().str();
   if (!plain.has_storage()) plain = plain.cpu();
   auto owner = std::make_shared<const at::Tensor>(plain);
   const auto& memory = plain.storage();
@@ -117,10 +120,14 @@ BasicValue<TensorInfo> to_info(const Value& value, const std::string& path, cons
 /// stored.
 template <class Convert>
 BasicStateDict<TensorInfo> to_info(const StateDict& dict, const std::string& path, const Convert& convert) {
-  BasicStateDict<TensorInfo> infos;
-  infos.reserve(dict.size());
-  for (const auto& [key, value] : dict) infos[key] = to_info(value, join(path, key), convert);
-  return infos;
+  DictBuilder<TensorInfo> infos(dict.size());
+  std::string place;
+  for (const auto& [key, value] : dict) {
+    place = path;
+    append_key(place, key);
+    infos.append(key, to_info(value, place, convert));
+  }
+  return infos.take_unindexed();
 }
 
 template <class Convert>
@@ -155,10 +162,9 @@ Value to_torch(const BasicValue<TensorInfo>& value, const Place& place);
 
 template <class Place>
 StateDict to_torch(const BasicStateDict<TensorInfo>& dict, const Place& place) {
-  StateDict tensors;
-  tensors.reserve(dict.size());
-  for (const auto& [key, value] : dict) tensors[key] = to_torch(value, place);
-  return tensors;
+  DictBuilder<at::Tensor> tensors(dict.size());
+  for (const auto& [key, value] : dict) tensors.append(key, to_torch(value, place));
+  return tensors.take();
 }
 
 template <class Place>
