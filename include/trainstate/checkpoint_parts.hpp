@@ -269,6 +269,7 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
     context.note_component(T::name, V, "checkpoint");
     const bool today = (dict->find_key(std::string(Parts::name())) && ...);
     const int version = take_version(*dict, today, T::name, V, context);
+    own_tensors(*dict, version, V, context);
     static const boost::hana::tuple<> none;
     if (live) {
       run_migrations<T>(live->migrations(), T::name, version, V, *dict, context);

@@ -119,23 +119,20 @@ inline void write_document(const format::Document& document, const std::filesyst
 }
 
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
-inline void find_devices(const BasicValue<TensorInfo>& value, const std::string& path, Source& source) {
-  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
-    for (const auto& [key, item] : *dict) find_devices(item, join(path, key), source);
-  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
-    for (std::size_t i = 0; i < list->size(); ++i)
-      find_devices((*list)[i], join(path, static_cast<std::int64_t>(i)), source);
-  } else if (const auto* tensor = value.get_if<TensorInfo>();
-             tensor && tensor->storage && tensor->storage->device != "cpu") {
+inline void find_devices(const BasicStateDict<TensorInfo>& tree, Source& source) {
+  std::string path;
+  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string& place) {
+    const std::string& device = tensor.storage->device;
+    if (device == "cpu") return;
     try {
-      const c10::Device device(tensor->storage->device);
-      const bool present = c10::impl::hasDeviceGuardImpl(device.type()) &&
-                           c10::impl::VirtualGuardImpl(device.type()).deviceCount() > device.index();
-      if (present) source.devices.emplace(path, device);
+      const c10::Device there(device);
+      const bool present = c10::impl::hasDeviceGuardImpl(there.type()) &&
+                           c10::impl::VirtualGuardImpl(there.type()).deviceCount() > there.index();
+      if (present) source.devices.emplace(place, there);
     } catch (const c10::Error&) {
-      source.warnings.push_back(path + ": was on " + tensor->storage->device + ", which this LibTorch does not know");
+      source.warnings.push_back(place + ": was on " + device + ", which this LibTorch does not know");
     }
-  }
+  });
 }
 
 inline Source source_of(const format::Document& document) {
@@ -143,7 +140,7 @@ inline Source source_of(const format::Document& document) {
   const auto mapped = [](at::Tensor tensor, const TensorInfo&) { return tensor; };
   source.tree = to_torch(document.tree, mapped);
   source.warnings = document.warnings;
-  find_devices(document.tree, "", source);
+  find_devices(document.tree, source);
   if (document.manifest) {
     source.has_manifest = true;
     source.manifest = to_torch(*document.manifest, mapped);
@@ -179,7 +176,7 @@ inline StateDict read(const std::filesystem::path& path, const ReadOptions& opti
 /// Reads no tensor bytes. Throws IoError, FormatError, IntegrityError.
 inline StateDict read_manifest(const std::filesystem::path& path) {
   return detail::at_the_border("", [&] {
-    const auto document = format::read_document(path);
+    const auto document = format::read_document(path, {.checksums = true});
     if (!document.manifest) return StateDict();
     auto manifest = detail::to_torch(*document.manifest, [](at::Tensor tensor, const TensorInfo&) { return tensor; });
     StateDict checksums;

@@ -32,6 +32,12 @@ inline int version_in(const StateDict& record, const LoadContext& context, std::
                      version->describe());
 }
 
+/// Hooks may write into tensors. Those of a tree in memory are the caller's, perhaps live ones, so that a record which
+/// has to be migrated gets its own.
+inline void own_tensors(StateDict& record, int version, int today, const LoadContext& context) {
+  if (context.in_memory && version < today) record = record.clone();
+}
+
 /// One step: runs the hook on the record and returns the version that the record has now.
 template <class T, class M>
 int migrate_once(const M& migration, StateDict& record, LoadContext& context) {

@@ -98,6 +98,22 @@ inline std::string mismatch_text(const std::string& where, const Report& report)
   return text.str();
 }
 
+/// Puts the random number generators back when a load ends without having been applied.
+class GeneratorGuard {
+ public:
+  explicit GeneratorGuard(const NamesContext& names) : names_(names) {}
+  GeneratorGuard(const GeneratorGuard&) = delete;
+  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
+  ~GeneratorGuard() {
+    if (!applied_) names_.put_back_all();
+  }
+  void applied() noexcept { applied_ = true; }
+
+ private:
+  const NamesContext& names_;
+  bool applied_ = false;
+};
+
 /// Migrates, plans and, if `apply`, applies. With `apply`, throws MismatchError before anything live has changed if
 /// something was found that the options do not allow.
 template <class T>
@@ -105,8 +121,9 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
                    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now()) {
   Report report;
   const bool accepted = at_the_border(where, [&] {
-    NamesContext names;
+    NamesContext names{.loads = true};
     collect_names<T>(live, names);
+    GeneratorGuard guard(names);
     Plan plan;
     LoadContext context(options, names.names, report, plan);
     context.devices = std::move(source.devices);
@@ -119,8 +136,12 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     Codec<T>::plan(live, root, context);
     if (context.acceptable()) check_shared_memory(context);
     if (source.in_memory) plan.own_sources();
-    if (apply && context.acceptable()) plan.apply(options.threads);
-    return context.acceptable();
+    if (!context.acceptable()) return false;
+    if (apply) {
+      plan.apply(options.threads, [&] { names.put_back_all(); });
+      guard.applied();
+    }
+    return true;
   });
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (apply && !accepted) {

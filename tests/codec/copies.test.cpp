@@ -5,7 +5,12 @@
 namespace {
 
 using trainstate::detail::Copy;
-using trainstate::detail::copy_all;
+
+void copy_all(const std::vector<Copy>& copies, unsigned threads) {
+  trainstate::detail::CopyRun run(copies);
+  run.run_on_devices();
+  run.run(threads);
+}
 
 TEST_CASE("copies of every layout arrive, in any number of threads") {
   for (const unsigned threads : {1U, 4U}) {
@@ -25,6 +30,14 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
     add(torch::zeros({4}, torch::kComplexFloat), torch::rand({4}, torch::kComplexFloat).conj());
     add(torch::zeros({}), torch::tensor(2.5F));
     add(torch::zeros({6}, torch::kInt8), torch::ones({1}, torch::kInt8).expand({6}));
+    for (const auto type : {torch::kInt8, torch::kInt16, torch::kFloat, torch::kDouble, torch::kComplexDouble}) {
+      const auto from = torch::arange(120).to(type).reshape({5, 3, 2, 4});
+      add(torch::zeros({2, 3, 4, 5}, type).permute({3, 1, 0, 2}), from);
+      add(torch::zeros({5, 3, 2, 8}, type).slice(3, 0, 8, 2), from);  // rows and planes that join, with holes
+      add(torch::zeros({5, 3, 2, 4}, type), from.flip(0).transpose(1, 2).contiguous().transpose(1, 2));
+    }
+    add(torch::zeros({4}, torch::kComplexFloat).conj(), torch::rand({4}, torch::kComplexFloat));
+    add(torch::zeros({4}, torch::kComplexFloat).conj().imag(), torch::rand({4}));  // a negative view
     const torch::NoGradGuard no_grad;
     copy_all(copies, threads);
     for (std::size_t i = 0; i < copies.size(); ++i) {

@@ -175,9 +175,6 @@ inline std::string good_pickle() {
 
 // Judging
 
-/// The memory that reading may take beyond the file: decoding makes values out of single bytes.
-inline std::size_t allowance(std::size_t file) { return file * 400 + (std::size_t{1} << 20); }
-
 inline std::size_t address_space() {
   char line[64] = {};
   const int file = ::open("/proc/self/statm", O_RDONLY);
@@ -186,12 +183,17 @@ inline std::size_t address_space() {
   return n <= 0 ? 0 : std::strtoull(line, nullptr, 10) * static_cast<std::size_t>(::getpagesize());
 }
 
-/// Runs `work` with at most `more` bytes of memory in addition to what the process has.
+/// False under sanitizers, which take address space as they like.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool memory_is_limited = false;
+#else
+inline constexpr bool memory_is_limited = true;
+#endif
+
+/// Runs `work` with at most `more` bytes of memory in addition to what the process has, if memory can be limited.
 template <class Work>
 auto with_memory(std::size_t more, Work&& work) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return work();  // sanitizers take address space as they like
-#else
+  if constexpr (!memory_is_limited) return work();
   struct Limit {
     rlimit before{};
     explicit Limit(std::size_t bytes) {
@@ -205,7 +207,6 @@ auto with_memory(std::size_t more, Work&& work) {
   ::malloc_trim(0);
   const Limit limit(address_space() + more);
   return work();
-#endif
 }
 
 /// What became of a file: `read`, or the error's class and text.
@@ -216,7 +217,7 @@ struct Outcome {
 
 inline Outcome outcome_of(const std::string& file, bool verify) {
   const auto image = storage_of(file);
-  return with_memory(allowance(file.size()), [&]() -> Outcome {
+  return with_memory(static_cast<std::size_t>(format::memory_bound(file.size())), [&]() -> Outcome {
     try {
       return {"read", "", format::read_pt(image, "file", {.verify = verify, .threads = 1, .progress = {}})};
     } catch (const FormatError& e) {

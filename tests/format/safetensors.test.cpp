@@ -336,6 +336,9 @@ TEST_CASE("safetensors: misaligned tensors of foreign files are copied, aligned 
   CHECK(b.storage->data != image->data);
   CHECK(b.storage->size == 8);
   CHECK(text_of(b.bytes()) == "12345678");
+  const Tree in_place = format::read_safetensors(image, "file", {.align = false}).tree;
+  CHECK(in_place.at<TensorInfo>("b").storage->data == image->data);
+  CHECK(in_place == tree);
 }
 
 TEST_CASE("safetensors: recognised by its first bytes") {

@@ -17,6 +17,7 @@ using namespace std::string_literals;
 namespace {
 
 Header parse(const std::string& file) {
+  keep_file(file);
   return safetensors::HeaderParser(std::as_bytes(std::span(file)), "file: ").parse();
 }
 

@@ -4,7 +4,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -28,7 +31,17 @@ inline std::shared_ptr<const Storage> storage_of(std::vector<std::byte> bytes, s
   return std::make_shared<const Storage>(Storage{memory, memory->data(), memory->size(), std::move(device)});
 }
 
+/// Keeps a file for other tests, if TRAINSTATE_KEEP_FILES names a folder for it.
+inline void keep_file(std::string_view text) {
+  const char* folder = std::getenv("TRAINSTATE_KEEP_FILES");
+  constexpr std::size_t largest = std::size_t{1} << 20;
+  if (!folder || text.size() > largest) return;
+  const std::string path = std::string(folder) + '/' + std::to_string(std::hash<std::string_view>()(text));
+  std::ofstream(path, std::ios::binary) << text;
+}
+
 inline std::shared_ptr<const Storage> storage_of(std::string_view text) {
+  keep_file(text);
   const auto bytes = std::as_bytes(std::span(text));
   return storage_of(std::vector<std::byte>(bytes.begin(), bytes.end()));
 }

@@ -18,12 +18,14 @@
 #include <string>
 #include <vector>
 
+#include "support/faulty_posix.hpp"
 #include "support/temporary_folder.hpp"
 
 namespace io = trainstate::io;
 namespace fs = std::filesystem;
 using trainstate::IoError;
 using trainstate::tests::contents;
+using trainstate::tests::FaultyPosix;
 using trainstate::tests::put;
 using trainstate::tests::TemporaryFolder;
 
@@ -180,6 +182,20 @@ TEST_CASE("atomic file: symbolic links stay, their target is replaced") {
   CHECK(code_of(folder / "loop") == ELOOP);
   fs::create_symlink("deep", folder / "folder");
   CHECK(code_of(folder / "folder") == EISDIR);
+}
+
+TEST_CASE("atomic file: a path that cannot be examined is not taken for the file that a link may lead to") {
+  const TemporaryFolder folder;
+  put(folder / "target", "old");
+  fs::create_symlink("target", folder / "link");
+  for (const std::size_t lookup : {1U, 2U}) {
+    FaultyPosix calls({.first = lookup, .kind = FaultyPosix::Call::lstat});
+    const io::PosixOverride replaced(calls);
+    CHECK(code_of(folder / "link") == EIO);
+  }
+  CHECK(fs::is_symlink(folder / "link"));
+  CHECK(contents(folder / "target") == "old");
+  CHECK(folder.names() == Names{"link", "target"});
 }
 
 TEST_CASE("atomic file: what is no regular file is refused and stays") {
@@ -434,29 +450,12 @@ TEST_CASE("atomic file: killed at any moment, the file is the old or the new one
   const TemporaryFolder folder;
   const std::string old_text(100'000, 'o'), new_text(200'000, 'n');
   save(folder / "file", old_text);
-  // Each call of the system in turn is the last one.
-  struct Deadly : io::Posix {
-    int left = 0;
-    void count() {
-      if (left-- == 0) ::kill(::getpid(), SIGKILL);
-    }
-    int open(const char* p, int f, mode_t m) override { return count(), Posix::open(p, f, m); }
-    int close(int fd) override { return count(), Posix::close(fd); }
-    ssize_t pwrite(int fd, const void* b, std::size_t n, off_t at) override {
-      return count(), Posix::pwrite(fd, b, n / 2 + 1, at);
-    }
-    int fallocate(int fd, off_t size) override { return count(), Posix::fallocate(fd, size); }
-    int fchmod(int fd, mode_t mode) override { return count(), Posix::fchmod(fd, mode); }
-    int fsync(int fd) override { return count(), Posix::fsync(fd); }
-    int flock(int fd, int operation) override { return count(), Posix::flock(fd, operation); }
-    int rename(const char* from, const char* to) override { return count(), Posix::rename(from, to); }
-    int unlink(const char* path) override { return count(), Posix::unlink(path); }
-  };
-  int status = -1, moments = 0;
+  int status = -1;
+  std::size_t moments = 0;
   for (; status == -1; ++moments) {
     status = in_child([&] {
-      Deadly calls;
-      calls.left = moments;
+      // Each call of the system in turn is the last one.
+      FaultyPosix calls({.first = moments + 1, .code = FaultyPosix::death, .halves = true});
       const io::PosixOverride replaced(calls);
       save(folder / "file", new_text);
       return 0;
@@ -471,40 +470,14 @@ TEST_CASE("atomic file: killed at any moment, the file is the old or the new one
 }
 
 TEST_CASE("atomic file: an error of any call leaves the old file or the new one, and no debris") {
-  struct Faulty : io::Posix {
-    int left = -1, code = EIO;
-    bool failed = false;
-    bool fail() {
-      if (left-- != 0) return false;
-      errno = code;
-      return failed = true;
-    }
-    int open(const char* p, int f, mode_t m) override { return fail() ? -1 : Posix::open(p, f, m); }
-    int close(int fd) override { return Posix::close(fd), fail() ? -1 : 0; }
-    int duplicate(int fd) override { return fail() ? -1 : Posix::duplicate(fd); }
-    int stat(const char* p, struct stat* s) override { return fail() ? -1 : Posix::stat(p, s); }
-    int lstat(const char* p, struct stat* s) override { return fail() ? -1 : Posix::lstat(p, s); }
-    int fstat(int fd, struct stat* s) override { return fail() ? -1 : Posix::fstat(fd, s); }
-    int access(const char* p, int mode) override { return fail() ? -1 : Posix::access(p, mode); }
-    ssize_t pwrite(int fd, const void* b, std::size_t n, off_t at) override {
-      return fail() ? -1 : Posix::pwrite(fd, b, n, at);
-    }
-    int fallocate(int fd, off_t size) override { return fail() ? -1 : Posix::fallocate(fd, size); }
-    int fchmod(int fd, mode_t mode) override { return fail() ? -1 : Posix::fchmod(fd, mode); }
-    int fsync(int fd) override { return fail() ? -1 : Posix::fsync(fd); }
-    int flock(int fd, int operation) override { return fail() ? -1 : Posix::flock(fd, operation); }
-    int rename(const char* from, const char* to) override { return fail() ? -1 : Posix::rename(from, to); }
-  };
   for (const int code : {EIO, ENOSPC, EINTR}) {
-    int errors = 0, calls_made = 0;
+    std::size_t errors = 0, calls_made = 0;
     for (bool failed = true; failed; ++calls_made) {
       const TemporaryFolder folder;
       put(folder / "file", "old");
       int thrown = 0;
       {
-        Faulty calls;
-        calls.left = calls_made;
-        calls.code = code;
+        FaultyPosix calls({.first = calls_made + 1, .code = code});
         const io::PosixOverride replaced(calls);
         try {
           save(folder / "file", "new");
@@ -513,7 +486,7 @@ TEST_CASE("atomic file: an error of any call leaves the old file or the new one,
           CHECK(thrown == code);
           ++errors;
         }
-        failed = calls.failed;
+        failed = calls.failed() != 0;
       }
       const std::string text = contents(folder / "file");
       CHECK((text == "new" || (text == "old" && thrown != 0)));
@@ -526,22 +499,13 @@ TEST_CASE("atomic file: an error of any call leaves the old file or the new one,
 
 TEST_CASE("atomic file: short and interrupted writes go on") {
   const TemporaryFolder folder;
-  struct Slow : io::Posix {
-    int calls = 0;
-    ssize_t pwrite(int fd, const void* from, std::size_t size, off_t at) override {
-      if (++calls % 3 == 0) return errno = EINTR, -1;
-      return Posix::pwrite(fd, from, std::min<std::size_t>(size, 7), at);
-    }
-    int fsync(int fd) override { return calls++ % 2 == 0 ? (errno = EINTR, -1) : Posix::fsync(fd); }
-    int fallocate(int fd, off_t size) override {
-      return calls++ == 0 ? (errno = EINTR, -1) : Posix::fallocate(fd, size);
-    }
-  } calls;
+  FaultyPosix calls({.interruptions = 2, .longest_transfer = 7});
   const io::PosixOverride replaced(calls);
   std::string text;
   for (int i = 0; i < 1000; ++i) text += static_cast<char>('a' + i % 26);
   save(folder / "file", text);
   CHECK(contents(folder / "file") == text);
+  CHECK(calls.made(FaultyPosix::Call::pwrite) > 100);
 }
 
 TEST_CASE("atomic file: a write that writes nothing is an error, not a loop") {

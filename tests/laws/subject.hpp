@@ -23,7 +23,7 @@ Image image_of(const T& x, const ts::SaveOptions& options = {}) {
   return {ts::to_bytes(x, options)};
 }
 
-/// Address, autograd version and requires_grad of every tensor in a tree of live ones.
+/// Address, autograd version and requires_grad of every tensor in a tree of live ones. Some are made for the tree.
 struct Memory {
   std::vector<std::tuple<const void*, std::uint32_t, bool>> tensors;
   bool operator==(const Memory&) const = default;
@@ -31,7 +31,8 @@ struct Memory {
 
 inline void add_memory(const ts::Value& value, Memory& memory) {
   if (const auto* tensor = value.get_if<at::Tensor>(); tensor && tensor->defined()) {
-    memory.tensors.emplace_back(tensor->data_ptr(), tensor->_version(), tensor->requires_grad());
+    const bool is_live = tensor->use_count() > 1 || tensor->storage().use_count() > 1;
+    if (is_live) memory.tensors.emplace_back(tensor->data_ptr(), tensor->_version(), tensor->requires_grad());
   } else if (const auto* list = value.get_if<ts::List>()) {
     for (const auto& item : *list) add_memory(item, memory);
   } else if (const auto* dict = value.get_if<ts::StateDict>()) {

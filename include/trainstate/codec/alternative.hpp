@@ -29,7 +29,7 @@ struct StandardCodec<std::optional<T>> {
 
   static void plan(std::optional<T>& live, const Value& value, LoadContext& context) {
     if (value.is<None>()) {
-      context.plan->assign([&live] { live.reset(); });
+      context.plan->assign([&live]() noexcept { live.reset(); });
       return;
     }
     if constexpr (!IsValue<T>) {
@@ -206,7 +206,7 @@ struct PointerCodec {
 
   static void plan(P& live, const Value& value, LoadContext& context) {
     if (value.is<None>()) {
-      context.plan->assign([&live] { live.reset(); });
+      context.plan->assign([&live]() noexcept { live.reset(); });
     } else if (live) {
       Codec<T>::plan(*live, value, context);
     } else if constexpr (can_build) {

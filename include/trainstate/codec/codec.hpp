@@ -5,17 +5,16 @@
 //   static void plan(T&, const Value&, LoadContext&)           reports what does not fit, touches nothing live
 // and, where they make sense,
 //   static std::optional<T> build(const Value&, LoadContext&)  a new object instead of a live one
-//   static void collect(const T&, NamesContext&)               names of the parameters of modules inside
+//   static void collect(const T&, NamesContext&)               parameters' names and generators inside, beforehand
 //   static void migrate(Value&, LoadContext&)                  brings components inside to today's versions
 //   static constexpr bool is_value                             replaced as a whole: nothing inside is worth keeping
 //   static constexpr bool is_object                            stands as a part of its own in a checkpoint
 //   static constexpr bool may_be_none                          what it saves may be None
 #pragma once
 
-#include <c10/util/Exception.h>
-
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,7 +30,8 @@ namespace trainstate {
 /// The one customization point: how a type that cannot describe itself becomes a Value and back. Specialise it with
 /// `static Value save(const T&)`, `static T decode(const Value&)` (throws what it likes if the value does not fit),
 /// optionally `static void commit(T&, T&&) noexcept` (default: move assignment), and
-/// `static constexpr std::string_view type_name`.
+/// `static constexpr std::string_view type_name`. A `commit` that is not declared noexcept is undone, if a load fails,
+/// by a second one with what `save` gave before the first.
 template <class T>
 struct adapter;
 
@@ -131,20 +131,6 @@ void migrate_value(const T* live, Value& value, LoadContext& context) {
   if constexpr (requires { Codec<T>::migrate(live, value, context); }) Codec<T>::migrate(live, value, context);
 }
 
-/// Builds a new value and plans its assignment.
-template <class T>
-void plan_by_building(T& live, const Value& value, LoadContext& context) {
-  if (auto built = Codec<T>::build(value, context)) {
-    context.plan->assign([&live, fresh = *std::move(built)]() mutable { live = std::move(fresh); });
-  }
-}
-
-/// What code of the user's says went wrong.
-inline std::string text_of(const std::exception& e) {
-  const auto* torch = dynamic_cast<const c10::Error*>(&e);
-  return torch ? torch->what_without_backtrace() : e.what();
-}
-
 /// Calls code of the user's own types. What it throws becomes an Error that begins with `path`.
 template <class F>
 decltype(auto) call_foreign(const std::string& path, F&& f) {
@@ -156,6 +142,38 @@ decltype(auto) call_foreign(const std::string& path, F&& f) {
   } catch (const std::exception& e) {
     throw Error(prefix + text_of(e));
   }
+}
+
+/// Whether an object can be replaced by another one without a chance to fail. (LibTorch before 2.0 does not say so of
+/// its tensors.)
+template <class T>
+inline constexpr bool replaced_safely = std::is_nothrow_move_assignable_v<T> || std::same_as<T, at::Tensor>;
+
+/// Plans that `fresh` becomes `live`. An assignment that may fail is attempted, and undone by another one.
+template <class T>
+void plan_replacement(T& live, T fresh, LoadContext& context) {
+  if constexpr (replaced_safely<T>) {
+    context.plan->assign([&live, next = std::move(fresh)]() mutable noexcept { live = std::move(next); });
+  } else {
+    auto old = std::make_shared<std::optional<T>>();
+    context.plan->attempt(
+        context.path,
+        [&live, old, next = std::move(fresh), path = context.path]() mutable {
+          call_foreign(path, [&] {
+            old->emplace(std::move(live));
+            live = std::move(next);
+          });
+        },
+        [&live, old] {
+          if (*old) live = *std::move(*old);
+        });
+  }
+}
+
+/// Builds a new value and plans its assignment.
+template <class T>
+void plan_by_building(T& live, const Value& value, LoadContext& context) {
+  if (auto built = Codec<T>::build(value, context)) plan_replacement(live, *std::move(built), context);
 }
 
 template <class T>
@@ -178,16 +196,39 @@ struct AdapterCodec {
   static void plan(T& live, const Value& value, LoadContext& context) {
     auto built = build(value, context);
     if (!built) return;
-    context.plan->assign([&live, fresh = *std::move(built)]() mutable {
-      if constexpr (requires { adapter<T>::commit(live, std::move(fresh)); }) {
-        adapter<T>::commit(live, std::move(fresh));
-      } else {
-        live = std::move(fresh);
-      }
-    });
+    if constexpr (requires(T & to, T & from) {
+                    { adapter<T>::commit(to, std::move(from)) }
+                    noexcept;
+                  }) {
+      context.plan->assign([&live, next = *std::move(built)]() mutable noexcept {  //
+        adapter<T>::commit(live, std::move(next));
+      });
+    } else if constexpr (requires(T & to, T & from) { adapter<T>::commit(to, std::move(from)); }) {
+      plan_commit(live, *std::move(built), context);
+    } else {
+      plan_replacement(live, *std::move(built), context);
+    }
   }
 
  private:
+  /// One that is not declared noexcept is not relied on: what it did is undone by committing what the object was saved
+  /// as just before.
+  static void plan_commit(T& live, T fresh, LoadContext& context) {
+    auto old = std::make_shared<std::optional<T>>();
+    context.plan->attempt(
+        context.path,
+        [&live, old, next = std::move(fresh), path = context.path]() mutable {
+          call_foreign(path, [&] {
+            const T& now = live;
+            old->emplace(adapter<T>::decode(Value(adapter<T>::save(now)).clone()));
+            adapter<T>::commit(live, std::move(next));
+          });
+        },
+        [&live, old] {
+          if (*old) adapter<T>::commit(live, *std::move(*old));
+        });
+  }
+
   static std::string type_name() {
     if constexpr (requires { adapter<T>::type_name; }) {
       return std::string(adapter<T>::type_name);

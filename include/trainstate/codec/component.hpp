@@ -156,12 +156,14 @@ struct ComponentCodec {
     context.note_component(component_name<T>, component_version<T>, kind);
     if constexpr (layout == Layout::record) {
       const int version = version_in(*record, context, component_name<T>);
+      own_tensors(*record, version, component_version<T>, context);
       run_migrations<T>(version, *record, context);
       (*record)["version"] = component_version<T>;
     } else {
       const bool today = boost::hana::unpack(
           fields<T>, [&]<class... F>(F...) { return (record->find_key(std::string(F::name())) && ...); });
       const int version = take_version(*record, today, component_name<T>, component_version<T>, context);
+      own_tensors(*record, version, component_version<T>, context);
       run_migrations<T>(version, *record, context);
     }
     boost::hana::for_each(fields<T>, [&]<class F>(F) {
@@ -205,6 +207,17 @@ struct ComponentCodec {
     });
   }
 
+  /// The part of a record that holds the fields of a role; nullptr if there is none.
+  template <class Dict>
+  static Dict* section_of(Dict& record, Role role) {
+    if constexpr (layout == Layout::record) {
+      auto* values = record.find_key(std::string(section(role)));
+      return values ? values->template get_if<StateDict>() : nullptr;
+    } else {
+      return &record;
+    }
+  }
+
  private:
   /// The parts of the outermost checkpoint can be chosen.
   template <class F>
@@ -219,16 +232,6 @@ struct ComponentCodec {
       return context.enter(std::string(section(role)));
     } else {
       return nullptr;
-    }
-  }
-
-  template <class Dict>
-  static Dict* section_of(Dict& record, Role role) {
-    if constexpr (layout == Layout::record) {
-      auto* values = record.find_key(std::string(section(role)));
-      return values ? values->template get_if<StateDict>() : nullptr;
-    } else {
-      return &record;
     }
   }
 

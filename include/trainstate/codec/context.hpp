@@ -5,11 +5,13 @@
 #include <c10/core/Device.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "trainstate/codec/plan.hpp"
 #include "trainstate/error.hpp"
@@ -23,10 +25,7 @@ namespace trainstate::detail {
 /// Extends a path for as long as it lives.
 class PathScope {
  public:
-  PathScope(std::string& path, const Key& key) : path_(path), size_(path.size()) {
-    if (!path.empty()) path += '/';
-    append_escaped(path, to_string(key));
-  }
+  PathScope(std::string& path, const Key& key) : path_(path), size_(path.size()) { append_key(path, key); }
   PathScope(const PathScope&) = delete;
   PathScope& operator=(const PathScope&) = delete;
   ~PathScope() { path_.resize(size_); }
@@ -57,12 +56,19 @@ class ParameterNames {
   std::unordered_map<const c10::TensorImpl*, ParameterName> names_;
 };
 
-/// Collects the names of parameters before anything is saved or loaded.
+/// Collects the names of parameters before anything is saved or loaded; before a load also how the random number
+/// generators among the live objects are put back into the state that they have now.
 struct NamesContext {
-  std::string path;
-  ParameterNames names;
+  bool loads = false;
+  std::string path = {};
+  ParameterNames names = {};
+  std::vector<std::function<void()>> put_back = {};  ///< none of them throws
 
   [[nodiscard]] PathScope enter(const Key& key) { return {path, key}; }
+
+  void put_back_all() const noexcept {
+    for (const auto& f : put_back) f();
+  }
 };
 
 /// Accompanies objects on their way into a state dict.
@@ -141,9 +147,12 @@ class LoadContext {
   [[nodiscard]] HyperPolicy hyper_policy(HyperPolicy by_kind) const { return options.hyper.value_or(by_kind); }
 
   /// True when nothing has been found so far that the options do not allow.
-  [[nodiscard]] bool acceptable() const {
-    return report.mismatched.empty() && (options.allow_missing || report.missing_keys.empty()) &&
-           (options.allow_unexpected || report.unexpected_keys.empty());
+  [[nodiscard]] bool acceptable() const { return count_problems() == 0; }
+
+  /// How much has been found so far that the options do not allow.
+  [[nodiscard]] std::size_t count_problems() const {
+    return report.mismatched.size() + (options.allow_missing ? 0 : report.missing_keys.size()) +
+           (options.allow_unexpected ? 0 : report.unexpected_keys.size());
   }
 
   /// Runs `f` with a plan of its own, for an object that is being built and not live yet; applies that plan at once if
@@ -182,11 +191,6 @@ class LoadContext {
 
  private:
   static void note(std::vector<std::string>& keys, std::string key) { keys.push_back(std::move(key)); }
-
-  [[nodiscard]] std::size_t count_problems() const {
-    return report.mismatched.size() + (options.allow_missing ? 0 : report.missing_keys.size()) +
-           (options.allow_unexpected ? 0 : report.unexpected_keys.size());
-  }
 };
 
 }  // namespace trainstate::detail

@@ -1,17 +1,22 @@
-// Many copies between tensors at once: large and dense ones by several threads.
+// Many copies between tensors at once: large and dense ones by several threads. All that can fail is done before the
+// first byte of live memory changes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_strided.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "trainstate/error.hpp"
 #include "trainstate/io/chunks.hpp"
 
 namespace trainstate::detail {
@@ -23,25 +28,94 @@ struct Copy {
 };
 
 /// True where the elements of both stand in the same order without holes, so that their bytes can be copied.
-inline bool is_plain(const Copy& copy) {
-  const auto dense = [](const at::Tensor& t) {
-    return t.is_cpu() && !t.is_conj() && !t.is_neg() && t.is_non_overlapping_and_dense();
-  };
-  return dense(copy.live) && dense(copy.from) && copy.live.strides() == copy.from.strides() && copy.live.nbytes() != 0;
+inline bool is_plain(const at::Tensor& live, const at::Tensor& from) {
+  return live.is_non_overlapping_and_dense() && from.is_non_overlapping_and_dense() && live.strides() == from.strides();
 }
 
+/// A copy in the CPU's memory between tensors whose elements stand in different orders.
+class StridedCopy {
+ public:
+  StridedCopy(const at::Tensor& live, const at::Tensor& from)
+      : to_(static_cast<std::byte*>(live.data_ptr())),
+        from_(static_cast<const std::byte*>(from.data_ptr())),
+        item_(static_cast<std::ptrdiff_t>(live.element_size())) {
+    for (std::int64_t d = 0; d < live.dim(); ++d) {
+      if (live.size(d) != 1) dims_.push_back({live.size(d), live.stride(d) * item_, from.stride(d) * item_});
+    }
+    // In the order of the memory that is written, and what stands in one row on both sides as one.
+    std::stable_sort(dims_.begin(), dims_.end(), [](const Dim& a, const Dim& b) { return a.to > b.to; });
+    for (std::size_t d = dims_.size(); d-- > 1;) {
+      const Dim inner = dims_[d];
+      Dim& outer = dims_[d - 1];
+      if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
+      outer = {outer.size * inner.size, inner.to, inner.from};
+      dims_.erase(dims_.begin() + static_cast<std::ptrdiff_t>(d));
+    }
+  }
+
+  /// Allocates nothing, so it cannot fail as a copy by LibTorch might.
+  void run() const noexcept { copy(to_, from_, 0); }
+
+ private:
+  struct Dim {
+    std::ptrdiff_t size, to, from;  // strides in bytes
+  };
+
+  void copy(std::byte* to, const std::byte* from, std::size_t d) const noexcept {
+    if (d == dims_.size()) {
+      std::memmove(to, from, static_cast<std::size_t>(item_));
+    } else if (d + 1 < dims_.size()) {
+      const Dim& dim = dims_[d];
+      for (std::ptrdiff_t i = 0; i < dim.size; ++i) copy(to + i * dim.to, from + i * dim.from, d + 1);
+    } else {
+      copy_row(to, from, dims_[d]);
+    }
+  }
+
+  void copy_row(std::byte* to, const std::byte* from, const Dim& dim) const noexcept {
+    if (dim.to == item_ && dim.from == item_) {
+      std::memmove(to, from, static_cast<std::size_t>(dim.size * item_));
+      return;
+    }
+    switch (item_) {
+      case 1:
+        return copy_items<1>(to, from, dim);
+      case 2:
+        return copy_items<2>(to, from, dim);
+      case 4:
+        return copy_items<4>(to, from, dim);
+      case 8:
+        return copy_items<8>(to, from, dim);
+      default:
+        for (std::ptrdiff_t i = 0; i < dim.size; ++i) {
+          std::memmove(to + i * dim.to, from + i * dim.from, static_cast<std::size_t>(item_));
+        }
+    }
+  }
+
+  template <std::size_t Size>
+  static void copy_items(std::byte* to, const std::byte* from, const Dim& dim) noexcept {
+    for (std::ptrdiff_t i = 0; i < dim.size; ++i) std::memmove(to + i * dim.to, from + i * dim.from, Size);
+  }
+
+  std::byte* to_;
+  const std::byte* from_;
+  std::ptrdiff_t item_;
+  std::vector<Dim> dims_;
+};
+
 /// Copies bytes, chunk by chunk.
-class CopyJob {
+class CopyJob final : public io::ChunkJob {
  public:
   struct Piece {
     std::byte* to;
     const std::byte* from;
   };
 
-  explicit CopyJob(const std::vector<Piece>& pieces, std::span<const std::uint64_t> sizes)
-      : pieces_(pieces), sizes_(sizes) {}
+  CopyJob(const std::vector<Piece>& pieces, const std::vector<std::uint64_t>& sizes) : pieces_(pieces), sizes_(sizes) {}
 
-  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) const {
+  [[nodiscard]] bool digests_in_order() const override { return false; }
+  std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
     if (chunk.last == chunk.first + 1) {
       const Piece& piece = pieces_[chunk.first];
       std::memmove(piece.to + chunk.from, piece.from + chunk.from, static_cast<std::size_t>(chunk.size));
@@ -52,41 +126,105 @@ class CopyJob {
     }
     return {};
   }
-  void digest(const io::Chunk&, std::span<const std::byte>) const {}
-  void store(const io::Chunk&, std::span<const std::byte>) const {}
 
  private:
   const std::vector<Piece>& pieces_;
-  std::span<const std::uint64_t> sizes_;
+  const std::vector<std::uint64_t>& sizes_;
 };
 
-/// Does the copies, and advances the autograd versions of the live tensors. Gradients must be off. `threads`: 0 means
-/// as many as the machine has cores.
-inline void copy_all(std::vector<Copy>& copies, unsigned threads) {
-  std::vector<Copy*> plain;
-  for (Copy& copy : copies) {
-    if (is_plain(copy)) {
-      plain.push_back(&copy);
+/// Copies that are ready to be made. Gradients must be off.
+class CopyRun {
+ public:
+  /// Throws Error, or what LibTorch throws, if one cannot be made; nothing live has changed then.
+  explicit CopyRun(const std::vector<Copy>& copies) : copies_(copies), job_(pieces_, sizes_) {
+    std::vector<Plain> plain;
+    for (const Copy& copy : copies) {
+      if (copy.live.sizes() != copy.from.sizes() || copy.live.scalar_type() != copy.from.scalar_type() ||
+          copy.from.is_meta() || copy.from.layout() != c10::kStrided) {
+        throw Error(copy.path + ": its values cannot be copied into the live tensor");
+      }
+      add(copy, plain);
+    }
+    std::sort(plain.begin(), plain.end(),
+              [](const Plain& a, const Plain& b) { return std::less<>()(a.live.data_ptr(), b.live.data_ptr()); });
+    for (const Plain& copy : plain) {
+      auto* to = static_cast<std::byte*>(copy.live.data_ptr());
+      // Live tensors that share memory receive the same values, but not from two threads at once.
+      if (!pieces_.empty() && to < pieces_.back().to + sizes_.back()) {
+        strided_.emplace_back(copy.live, copy.from);
+        continue;
+      }
+      pieces_.push_back({to, static_cast<const std::byte*>(copy.from.data_ptr())});
+      sizes_.push_back(copy.live.nbytes());
+    }
+    chunks_.emplace(sizes_, job_, no_progress_);
+  }
+  CopyRun(const CopyRun&) = delete;
+  CopyRun& operator=(const CopyRun&) = delete;
+  ~CopyRun() = default;
+
+  /// The copies to other devices than the CPU. Throws what LibTorch throws, which can only be that a device failed for
+  /// good: dtypes, sizes and strides agree, so that no memory is asked for.
+  void run_on_devices() {
+    for (auto& [live, from] : on_devices_) live.copy_(from);
+  }
+
+  /// The others. Advances the autograd versions of all live tensors on the CPU. `threads`: 0 means as many as the
+  /// machine has cores.
+  void run(unsigned threads) noexcept {
+    for (const StridedCopy& copy : strided_) copy.run();
+    chunks_->run(threads);
+    for (const Copy& copy : copies_) {
+      if (copy.live.is_cpu()) copy.live.unsafeGetTensorImpl()->bump_version();
+    }
+  }
+
+ private:
+  struct Plain {
+    at::Tensor live, from;
+  };
+
+  void add(const Copy& copy, std::vector<Plain>& plain) {
+    at::Tensor live = copy.live, from = copy.from;
+    if (live.is_conj()) {
+      live = live.conj();
+      from = from.conj();
+    }
+    if (live.is_neg()) {
+      live = live._neg_view();
+      from = from._neg_view();
+    }
+    from = from.resolve_conj().resolve_neg();
+    if (!live.is_cpu()) {
+      if (!is_plain(live, from)) from = as_in(live, from);
+      on_devices_.push_back({std::move(live), std::move(from)});
+      return;
+    }
+    if (live.numel() == 0) return;
+    if (!from.is_cpu()) from = from.cpu();
+    sources_.push_back(from);
+    if (is_plain(live, from)) {
+      plain.push_back({std::move(live), std::move(from)});
     } else {
-      copy.live.copy_(copy.from);
+      strided_.emplace_back(live, from);
     }
   }
-  const auto begin_of = [](const Copy* copy) { return static_cast<std::byte*>(copy->live.data_ptr()); };
-  std::sort(plain.begin(), plain.end(), [&](const Copy* a, const Copy* b) { return begin_of(a) < begin_of(b); });
-  std::vector<CopyJob::Piece> pieces;
-  std::vector<std::uint64_t> sizes;
-  for (const Copy* copy : plain) {
-    // Live tensors that share memory receive the same values, but not from two threads at once.
-    if (!pieces.empty() && begin_of(copy) < pieces.back().to + sizes.back()) {
-      copy->live.copy_(copy->from);
-      continue;
-    }
-    pieces.push_back({begin_of(copy), static_cast<const std::byte*>(copy->from.data_ptr())});
-    sizes.push_back(copy->live.nbytes());
-    copy->live.unsafeGetTensorImpl()->bump_version();
+
+  /// The source in the order of the live elements; on the live device where there are holes between those.
+  static at::Tensor as_in(const at::Tensor& live, const at::Tensor& from) {
+    if (!live.is_non_overlapping_and_dense()) return from.to(live.device());
+    return at::empty_strided(live.sizes(), live.strides(), from.options()).copy_(from);
   }
-  CopyJob job(pieces, sizes);
-  io::run_chunks(sizes, job, threads, {});
-}
+
+  const std::vector<Copy>& copies_;
+  std::vector<at::Tensor> sources_;  // what the pieces point to
+  std::vector<Plain> on_devices_;
+  std::vector<StridedCopy> strided_;
+  std::vector<CopyJob::Piece> pieces_;
+  std::vector<std::uint64_t> sizes_;
+  CopyJob job_;
+  const io::Progress no_progress_;
+  std::optional<io::ChunkRun> chunks_;
+};
 
 }  // namespace trainstate::detail

@@ -16,7 +16,7 @@ concept HasStateDictMembers = requires(T& live, const T& x, const StateDict& d) 
 };
 
 /// What `load_state_dict` does cannot be planned, so it is attempted when all else is known to fit, and undone through
-/// the object's own `load_state_dict` of a snapshot taken just before.
+/// the object's own `load_state_dict` of a snapshot taken just before (adapter.hpp tells the user).
 template <HasStateDictMembers T>
 struct MembersCodec<T> {
   static constexpr bool is_object = true;
@@ -30,6 +30,7 @@ struct MembersCodec<T> {
     if (!dict) return context.mismatch("a dict", value.describe());
     auto snapshot = std::make_shared<std::optional<StateDict>>();
     context.plan->attempt(
+        context.path,
         [&live, snapshot, own = dict->clone(), path = context.path] {
           call_foreign(path, [&] {
             *snapshot = StateDict(std::as_const(live).state_dict()).clone();

@@ -3,10 +3,15 @@
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <exception>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <type_traits>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -15,6 +20,23 @@
 #include "trainstate/error.hpp"
 
 namespace trainstate::detail {
+
+/// What code of the user's says went wrong.
+inline std::string text_of(const std::exception& e) {
+  const auto* torch = dynamic_cast<const c10::Error*>(&e);
+  return torch ? torch->what_without_backtrace() : e.what();
+}
+
+/// The text of the exception that is being handled.
+inline std::string current_text() {
+  try {
+    throw;
+  } catch (const std::exception& e) {
+    return text_of(e);
+  } catch (...) {
+    return "an exception that is no std::exception";
+  }
+}
 
 /// The copies and assignments of one load. Order of `apply`: what may fail and can be undone, tensors, assignments,
 /// and last what every earlier step could disturb (random number generators).
@@ -25,22 +47,21 @@ class Plan {
     copies_.push_back({std::move(live), std::move(from), std::move(path)});
   }
 
-  /// `assign` must not throw.
+  /// `assign` cannot throw: when it runs, there is no way back.
   template <class F>
-  void assign(F assign) {
-    assignments_.push_back(erase(std::move(assign)));
-  }
+  requires std::is_nothrow_invocable_v<F&>
+  void assign(F assign) { assignments_.push_back(erase(std::move(assign))); }
 
   /// As `assign`, after everything else.
   template <class F>
-  void assign_last(F assign) {
-    last_.push_back(erase(std::move(assign)));
-  }
+  requires std::is_nothrow_invocable_v<F&>
+  void assign_last(F assign) { last_.push_back(erase(std::move(assign))); }
 
-  /// `run` may throw; then `undo` is run for it and for all that ran before it.
+  /// `run` may throw; then `undo` is run for it and for all that ran before it, the latest first. `path` is for the
+  /// error if `undo` throws, too.
   template <class Run, class Undo>
-  void attempt(Run run, Undo undo) {
-    attempts_.emplace_back(erase(std::move(run)), erase(std::move(undo)));
+  void attempt(std::string path, Run run, Undo undo) {
+    attempts_.push_back({std::move(path), erase(std::move(run)), erase(std::move(undo))});
   }
 
   /// Takes copies of the sources that live in memory which this load writes to (a tree made from live objects, say).
@@ -56,24 +77,21 @@ class Plan {
 
   [[nodiscard]] const std::vector<Copy>& copies() const { return copies_; }
 
-  /// `threads` of the copies; 0 means as many as the machine has cores.
-  void apply(unsigned threads = 0) {
-    std::size_t done = 0;
+  /// Throws what an attempt or a device throws, after everything has been undone. `threads` of the copies; 0 means as
+  /// many as the machine has cores. `before_last`, which must not throw, is run when only `assign_last` is left to do.
+  void apply(unsigned threads = 0, const std::function<void()>& before_last = {}) {
+    std::size_t begun = 0;
+    std::optional<CopyRun> copies;
     try {
-      for (; done < attempts_.size(); ++done) attempts_[done].first->run();
+      while (begun < attempts_.size()) attempts_[begun++].run->run();
       const c10::NoGradGuard no_grad;
-      copy_all(copies_, threads);
+      copies.emplace(copies_);
+      copies->run_on_devices();
     } catch (...) {
-      for (std::size_t i = std::min(done + 1, attempts_.size()); i-- > 0;) {
-        try {
-          attempts_[i].second->run();
-        } catch (...) {  // the others are still undone, and the first exception is the one to report
-        }
-      }
+      undo(begun);
       throw;
     }
-    for (auto& action : assignments_) action->run();
-    for (auto& action : last_) action->run();
+    finish(*copies, threads, before_last);
   }
 
  private:
@@ -92,7 +110,41 @@ class Plan {
     return std::make_unique<Erased>(std::move(f));
   }
 
-  std::vector<std::pair<std::unique_ptr<Action>, std::unique_ptr<Action>>> attempts_;
+  struct Attempt {
+    std::string path;
+    std::unique_ptr<Action> run, undo;
+  };
+
+  /// Called while the exception is handled. One that is lost because of it is replaced by one that says both.
+  void undo(std::size_t begun) {
+    std::string lost;
+    while (begun-- > 0) {
+      try {
+        attempts_[begun].undo->run();
+      } catch (...) {
+        note_lost(lost, attempts_[begun].path);
+      }
+    }
+    if (!lost.empty()) throw Error(current_text() + lost);
+  }
+
+  /// Without memory for its text the rest is still undone.
+  static void note_lost(std::string& lost, const std::string& path) noexcept {
+    try {
+      lost += "; " + (path.empty() ? "" : path + ": ") + "what it was before could not be restored: " + current_text();
+    } catch (...) {
+      return;
+    }
+  }
+
+  void finish(CopyRun& copies, unsigned threads, const std::function<void()>& before_last) noexcept {
+    copies.run(threads);
+    for (auto& action : assignments_) action->run();
+    if (before_last) before_last();
+    for (auto& action : last_) action->run();
+  }
+
+  std::vector<Attempt> attempts_;
   std::vector<Copy> copies_;
   std::vector<std::unique_ptr<Action>> assignments_, last_;
 };

@@ -7,6 +7,8 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "trainstate/codec/codec.hpp"
 
@@ -45,6 +47,15 @@ struct StandardCodec<T> {
     return text.str();
   }
 
+  /// Code of the user's that runs during a load may draw from it: see NamesContext.
+  static void collect(const T& x, NamesContext& context) {
+    if constexpr (std::is_nothrow_copy_assignable_v<T>) {
+      if (!context.loads) return;
+      auto& live = const_cast<T&>(x);  // what is loaded into is not const
+      context.put_back.push_back([&live, before = x] { live = before; });
+    }
+  }
+
   static std::optional<T> build(const Value& value, LoadContext& context) {
     if (const auto* state = value.get_if<std::string>()) {
       std::istringstream text(*state);
@@ -57,8 +68,12 @@ struct StandardCodec<T> {
   }
 
   static void plan(T& live, const Value& value, LoadContext& context) {
-    if (auto built = build(value, context)) {
-      context.plan->assign_last([&live, fresh = *std::move(built)]() mutable { live = std::move(fresh); });
+    auto built = build(value, context);
+    if (!built) return;
+    if constexpr (replaced_safely<T>) {
+      context.plan->assign_last([&live, next = *std::move(built)]() mutable noexcept { live = std::move(next); });
+    } else {  // a distribution that holds a table
+      plan_replacement(live, *std::move(built), context);
     }
   }
 };

@@ -6,8 +6,10 @@
 #include <ATen/ops/from_blob.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cstddef>
-#include <unordered_map>
+#include <functional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -32,7 +34,7 @@ inline bool same_source(const at::Tensor& a, const at::Tensor& b) {
 }
 
 /// Whether the copies into one storage can be made in any order with the same result.
-inline bool overlap_differently(const std::vector<const Copy*>& copies) {
+inline bool overlap_differently(std::span<const Copy* const> copies) {
   for (std::size_t i = 0; i < copies.size(); ++i) {
     for (std::size_t j = i + 1; j < copies.size(); ++j) {
       const auto [a0, a1] = extent(copies[i]->live);
@@ -47,27 +49,34 @@ inline bool overlap_differently(const std::vector<const Copy*>& copies) {
 /// Notes a mismatch for every planned copy whose memory another one would fill with other values. Storages with one
 /// tensor, the usual case, cost nothing; others are tried out on scratch memory.
 inline void check_shared_memory(LoadContext& context) {
-  std::unordered_map<const void*, std::vector<const Copy*>> by_storage;
+  std::vector<const Copy*> by_storage;
+  by_storage.reserve(context.plan->copies().size());
   for (const auto& copy : context.plan->copies()) {
-    if (copy.live.numel() != 0) by_storage[copy.live.storage().unsafeGetStorageImpl()].push_back(&copy);
+    if (copy.live.numel() != 0) by_storage.push_back(&copy);
   }
+  const auto storage_of = [](const Copy* copy) { return copy->live.storage().unsafeGetStorageImpl(); };
+  std::stable_sort(by_storage.begin(), by_storage.end(),
+                   [&](const Copy* a, const Copy* b) { return std::less<>()(storage_of(a), storage_of(b)); });
   const c10::NoGradGuard no_grad;
-  for (const auto& copy : context.plan->copies()) {
-    const auto group = by_storage.find(copy.live.numel() == 0 ? nullptr : copy.live.storage().unsafeGetStorageImpl());
-    if (group == by_storage.end() || group->second.front() != &copy || group->second.size() == 1) continue;
-    if (!overlap_differently(group->second)) continue;
+  for (auto first = by_storage.begin(); first != by_storage.end();) {
+    const auto last =
+        std::find_if(first, by_storage.end(), [&](const Copy* copy) { return storage_of(copy) != storage_of(*first); });
+    const std::span<const Copy* const> group(first, last);
+    first = last;
+    if (group.size() == 1 || !overlap_differently(group)) continue;
+    const at::Tensor& live = group.front()->live;
     const at::Tensor scratch =
-        at::empty({static_cast<std::int64_t>(copy.live.storage().nbytes())}, at::TensorOptions().dtype(at::kByte));
+        at::empty({static_cast<std::int64_t>(live.storage().nbytes())}, at::TensorOptions().dtype(at::kByte));
     std::vector<at::Tensor> views;
-    for (const auto* one : group->second) {
+    for (const Copy* one : group) {
       auto* at = static_cast<std::byte*>(scratch.data_ptr()) + extent(one->live).first;
       views.push_back(at::from_blob(at, one->live.sizes(), one->live.strides(),
                                     at::TensorOptions().dtype(one->live.scalar_type())));
       views.back().copy_(one->from);
     }
     for (std::size_t i = 0; i < views.size(); ++i) {
-      if (bitwise_equal(views[i], group->second[i]->from)) continue;
-      context.report.mismatched.push_back({group->second[i]->path,
+      if (bitwise_equal(views[i], group[i]->from)) continue;
+      context.report.mismatched.push_back({group[i]->path,
                                            "values that agree with those of the live tensors "
                                            "it shares memory with",
                                            "other values"});

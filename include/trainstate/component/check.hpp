@@ -95,9 +95,11 @@ constexpr bool is_one_listed_twice(Types<Members...>) {
   const std::array<const volatile void*, count> addresses{detail::address_unless_abstract<Members>()...};
   const std::array<const char*, count> types{
       &type_tag<typename Members::value_type>...};  // a union's share the address
+  // Not by comparing addresses with null, which is no constant where g++ sanitizes.
+  const std::array<bool, count> known{!std::is_abstract_v<typename Members::owner_type>...};
   for (std::size_t i = 0; i != count; ++i) {
     for (std::size_t j = 0; j != i; ++j) {
-      if (addresses[i] && addresses[i] == addresses[j] && types[i] == types[j]) return true;
+      if (known[i] && known[j] && addresses[i] == addresses[j] && types[i] == types[j]) return true;
     }
   }
   return false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -18,10 +19,10 @@ namespace trainstate::format {
 /// The deepest nesting of dicts and lists that files hold, so that no file can exhaust the stack.
 inline constexpr std::size_t max_depth = 512;
 
-/// The most memory that reading a file of `size` bytes takes beyond the file itself, whatever it says: it is values
-/// that take so much (a list of bools takes a byte for each of them in a file, and a hundred in memory), not tensors,
-/// which stay where they are.
-constexpr std::uint64_t memory_bound(std::uint64_t size) { return size * 160 + (std::uint64_t{4} << 20); }
+/// The most memory that reading a file of `size` bytes takes beyond the file itself, whatever it says. Values take so
+/// much (a bool is one byte in a list that a file keeps as a tensor, and 128 in a tree), not tensors, which stay where
+/// they are. The worst that is known stands in tests/fuzz/bounds.cpp.
+constexpr std::uint64_t memory_bound(std::uint64_t size) { return size * 208 + (std::uint64_t{8} << 20); }
 
 /// The content of a checkpoint file. Tensors alias the memory that they are written from or were read into.
 struct Document {
@@ -47,8 +48,12 @@ struct WriteOptions {
 /// How to read a file.
 struct ReadOptions {
   bool verify = false;         ///< check every tensor's bytes, too; the structure is always checked
+  bool checksums = false;      ///< fill `Document::checksums`
   unsigned threads = 0;        ///< for verifying; 0: as many as the machine has cores
   io::Progress progress = {};  ///< bytes of tensors verified; not called without `verify`
+  /// Copy the tensors that are not aligned in the file, so that elements can be read in place. Otherwise they alias the
+  /// file, too, which is enough for those who only look at shapes or copy bytes.
+  bool align = true;
 };
 
 }  // namespace trainstate::format

@@ -48,11 +48,10 @@ inline void write_pt(const Document& document, const std::filesystem::path& path
 /// Reads the bytes of a .pt file, mapped or in memory. Tensors alias `image` with their strides, save those that are
 /// not aligned there, which are copied; what shared a storage still does. Tuples, sets and sizes become lists, bytes
 /// uint8 tensors, complex numbers zero-dim tensors, devices and dtypes texts; a root that is no dict is one entry with
-/// the key
-/// "". `where` (the file's name) begins every error text. Throws FormatError for a malformed file, and for whatever
-/// PyTorch's weights-only loader refuses, naming it; IntegrityError where a checksum disagrees (those of small records
-/// always, of storages with `options.verify`); VersionError if the manifest is of a later format. No file makes it run
-/// anything, or allocate out of proportion to its own size.
+/// the key "". `where` (the file's name) begins every error text. Throws FormatError for a malformed file, and for
+/// whatever PyTorch's weights-only loader refuses, naming it; IntegrityError where a checksum disagrees (those of small
+/// records always, of storages with `options.verify`); VersionError if the manifest is of a later format. No file makes
+/// it run anything, or allocate more than `memory_bound` says.
 [[nodiscard]] inline Document read_pt(std::shared_ptr<const Storage> image, std::string_view where,
                                       const ReadOptions& options = {}) {
   if (pt::legacy_magic_end({image->data, image->size}) != 0) {

@@ -48,8 +48,8 @@ inline void write_safetensors(const Document& document, const std::filesystem::p
 /// Reads the bytes of a safetensors file, mapped or in memory. Tensors alias `image`, save those that are not aligned
 /// there, which are copied; tied ones stay tied. `where` (the file's name) begins every error text. Throws FormatError
 /// for a malformed file, IntegrityError where a checksum disagrees (those of the header always, of tensors with
-/// `options.verify`), VersionError if the file is of a later format. No file makes it allocate out of proportion to its
-/// own size.
+/// `options.verify`), VersionError if the file is of a later format. No file makes it allocate more than
+/// `memory_bound` says.
 [[nodiscard]] inline Document read_safetensors(std::shared_ptr<const Storage> image, std::string_view where,
                                                const ReadOptions& options = {}) {
   return safetensors::Reader(std::move(image), where, options).read();

@@ -177,8 +177,8 @@ class Reader final : TensorSource {
     for (std::size_t i = 0; i < used_.size(); ++i) {
       if (used_[i] == Use::none) fail(numbered_[i], "has no place in the tree");
     }
-    document.checksums.reserve(digests_.size());
-    for (std::size_t i = 0; i < digests_.size(); ++i) {
+    if (options_.checksums) document.checksums.reserve(digests_.size());
+    for (std::size_t i = 0; options_.checksums && i < digests_.size(); ++i) {
       document.checksums.emplace_back(header_.entries[i].name, io::hex_text(digests_[i]));
     }
     header_.metadata.erase(std::string(digests_key));
@@ -280,7 +280,7 @@ class Reader final : TensorSource {
     const std::size_t alignment = std::max<std::size_t>(1, bits(dtype) / 8);
     if (data.empty()) {
       tensor.storage = on(image_, device);
-    } else if (reinterpret_cast<std::uintptr_t>(data.data()) % alignment != 0) {
+    } else if (options_.align && reinterpret_cast<std::uintptr_t>(data.data()) % alignment != 0) {
       tensor.storage = copy_of(entry, data, device);
     } else {
       tensor.storage = on(image_, device);

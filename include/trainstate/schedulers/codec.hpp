@@ -1,6 +1,9 @@
-// Schedulers as components. What a file says is read into a copy of the live scheduler, and replaces it only if a step
+// Schedulers as components. What a file says is read into a copy of the live scheduler first, and counts only if a step
 // can go on from there. No optimizer is touched: its learning rates are its own state.
 #pragma once
+
+#include <boost/hana/for_each.hpp>
+#include <boost/hana/unpack.hpp>
 
 #include <concepts>
 #include <optional>
@@ -47,6 +50,28 @@ struct SchedulerAccess {
   }
 };
 
+/// Whether what a load would write to in place is of its own in a copy of a T. (A copy of a tensor, a pointer or a
+/// module refers to the same memory.)
+template <class T>
+constexpr bool copies_apart() {
+  if constexpr (IsValue<T>) {
+    return true;
+  } else if constexpr (Component<T> && std::same_as<Codec<T>, ComponentCodec<T>>) {
+    return boost::hana::unpack(fields<T>, []<class... F>(F...) { return (copies_apart<FieldType<F>>() && ...); });
+  } else if constexpr (
+      requires { typename T::value_type; } && !requires { typename T::mapped_type; }) {
+    return copies_apart<typename T::value_type>();
+  } else {
+    return false;
+  }
+}
+
+/// As `copies_apart`, of the fields that T lists.
+template <class T>
+constexpr bool fields_copy_apart() {
+  return boost::hana::unpack(fields<T>, []<class... F>(F...) { return (copies_apart<FieldType<F>>() && ...); });
+}
+
 template <class T>
 concept SingleScheduler = std::derived_from<T, LRScheduler> || std::same_as<T, ReduceLROnPlateau>;
 
@@ -71,12 +96,42 @@ requires(SingleScheduler<T>&& Component<T>) struct TorchCodec<T> : ComponentCode
 
   static void plan(T& live, const Value& value, LoadContext& context) {
     T next(live);
-    if (!context.build_now([&] { ComponentCodec<T>::plan(next, value, context); })) return;
-    if (auto fault = SchedulerAccess::find_fault(next)) {
-      const auto scope = context.enter(fault->key);
-      return context.mismatch(std::move(fault->expected), std::move(fault->found));
+    if constexpr (fields_copy_apart<T>()) {
+      if (!context.build_now([&] { ComponentCodec<T>::plan(next, value, context); })) return;
+      if (accept(next, context)) plan_replacement(live, std::move(next), context);
+    } else {
+      const std::size_t problems = context.count_problems();
+      ComponentCodec<T>::plan(live, value, context);
+      if (context.count_problems() != problems) return;
+      plan_values(next, value, context);
+      accept(next, context);
     }
-    context.plan->assign([&live, held = std::move(next)]() mutable { live = std::move(held); });
+  }
+
+ private:
+  /// Whether a step can go on with it; else a mismatch is noted.
+  static bool accept(T& next, LoadContext& context) {
+    auto fault = SchedulerAccess::find_fault(next);
+    if (!fault) return true;
+    const auto scope = context.enter(fault->key);
+    context.mismatch(std::move(fault->expected), std::move(fault->found));
+    return false;
+  }
+
+  /// Loads into a copy what it does not share with the live scheduler. What there is to say was said before.
+  static void plan_values(T& next, const Value& value, LoadContext& context) {
+    Report ignored;
+    Plan own;
+    LoadContext trial(context.options, context.names, ignored, own);
+    trial.path = context.path;
+    const StateDict* record = value.get_if<StateDict>();
+    boost::hana::for_each(fields<T>, [&]<class F>(F) {
+      if constexpr (copies_apart<FieldType<F>>()) {
+        const auto* values = ComponentCodec<T>::section_of(*record, F::role);
+        plan_field<F>(next, values, context.hyper_policy(HyperPolicy::file), trial);
+      }
+    });
+    own.apply();
   }
 };
 

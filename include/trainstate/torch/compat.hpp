@@ -77,6 +77,7 @@ typename StateMap::key_type optimizer_state_key(const c10::TensorImpl* parameter
   using StateKey = typename StateMap::key_type;
   if constexpr (std::is_same_v<StateKey, std::string>) {
     std::ostringstream text;  // what LibTorch itself does
+    text.exceptions(std::ios::badbit);
     text << parameter;
     return text.str();
   } else {

@@ -108,9 +108,14 @@ inline std::optional<at::Tensor> to_tensor(const TensorInfo& info) {
   if (!scalar) return std::nullopt;
   const auto options = at::TensorOptions().dtype(*scalar);
   if (info.numel() == 0) return at::empty_strided(info.shape, info.strides, options);
-  auto keep = info.storage;
-  return at::from_blob(
-      info.storage->data + info.offset, info.shape, info.strides, [keep](void*) {}, options);
+  // A context rather than a function, whose copies may allocate where LibTorch cannot bear it.
+  using Owner = std::shared_ptr<const Storage>;
+  auto owner = std::make_unique<Owner>(info.storage);
+  auto maker = at::for_blob(info.storage->data + info.offset, info.shape);
+  return maker.strides(info.strides)
+      .options(options)
+      .context(owner.release(), [](void* kept) { delete static_cast<Owner*>(kept); })
+      .make_tensor();
 }
 
 template <class Convert>

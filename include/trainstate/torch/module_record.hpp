@@ -102,15 +102,20 @@ void migrate_module(const T* live, Value& value, LoadContext& context, std::stri
   auto* dict = value.get_if<StateDict>();
   if (!dict) return;
   if (!is_module_record(*dict)) {
-    const int version = guess_version(live, *dict);
+    const int guessed = guess_version(live, *dict);
     Value flat(std::move(*dict));
-    *dict = StateDict{{"version", Value(version)}, {"params", Value(StateDict())}};
+    *dict = StateDict{{"version", Value(guessed)}, {"params", Value(StateDict())}};
     (*dict)["state"] = std::move(flat);
+  }
+  int version = 1;
+  if constexpr (Component<T>) {
+    version = version_in(*dict, context, component_name<T>);
+    own_tensors(*dict, version, component_version<T>, context);
   }
   const auto before = names_by_tensor(*dict);
   if constexpr (Component<T>) {
     context.note_component(component_name<T>, component_version<T>, kind);
-    run_migrations<T>(version_in(*dict, context, component_name<T>), *dict, context);
+    run_migrations<T>(version, *dict, context);
     (*dict)["version"] = component_version<T>;
     Value* state = dict->find("state");
     if (state && state->is<StateDict>()) migrate_submodules(live, state->as<StateDict>(), context);

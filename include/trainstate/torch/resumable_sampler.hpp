@@ -230,7 +230,7 @@ struct TorchCodec<ResumableSampler> {
     SamplerRecord& record = live.shared_->record;
     Record::plan(record, value, context);
     check_position(record, value, context);
-    context.plan->assign([shared = live.shared_] { shared->resume(); });
+    context.plan->assign([shared = live.shared_]() noexcept { shared->resume(); });
   }
 
  private:

@@ -60,11 +60,21 @@ inline std::optional<at::Tensor> expect_generator_state(const at::Generator& gen
 
 inline void plan_generator(const at::Generator& generator, const Value& value, LoadContext& context) {
   if (auto state = expect_generator_state(generator, value, context)) {
-    context.plan->assign_last([handle = generator, held = *std::move(state)]() mutable {
+    context.plan->assign_last([handle = generator, held = *std::move(state)]() mutable noexcept {
       const std::lock_guard lock(handle.mutex());
       handle.set_state(held);
     });
   }
+}
+
+/// Code of the user's that runs during a load (constructors of what is built, hooks, a `load_state_dict`) may draw from
+/// a generator. That is no part of its state after the load, nor when the load fails.
+inline void put_back_later(const at::Generator& generator, NamesContext& context) {
+  if (!context.loads) return;
+  context.put_back.push_back([handle = generator, state = generator_state(generator)]() mutable {
+    const std::lock_guard lock(handle.mutex());
+    handle.set_state(state);
+  });
 }
 
 inline const at::Generator& cuda_generator(std::int64_t device) {
@@ -85,6 +95,11 @@ struct TorchCodec<Rng> {
       dict["cuda"] = std::move(cuda);
     }
     return dict;
+  }
+
+  static void collect(const Rng&, NamesContext& context) {
+    put_back_later(at::detail::getDefaultCPUGenerator(), context);
+    for (std::int64_t i = 0; i < devices(); ++i) put_back_later(cuda_generator(i), context);
   }
 
   static void migrate(const Rng*, Value& value, LoadContext& context) {
@@ -159,6 +174,10 @@ struct TorchCodec<at::Generator> {
   static constexpr bool is_object = true;
 
   static Value save(const at::Generator& x, SaveContext&) { return x.defined() ? Value(generator_state(x)) : Value(); }
+
+  static void collect(const at::Generator& x, NamesContext& context) {
+    if (x.defined()) put_back_later(x, context);
+  }
 
   static void plan(at::Generator& live, const Value& value, LoadContext& context) {
     if (live.defined()) return plan_generator(live, value, context);

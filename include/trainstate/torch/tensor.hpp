@@ -30,6 +30,7 @@ inline std::optional<std::string> why_not_writable(const at::Tensor& live) {
   if (live.is_meta()) return "a meta tensor, which has no memory to load into";
   if (live.is_inference()) return "an inference tensor, which cannot be written in place";
   if (live.layout() != c10::kStrided || live.is_quantized()) return "a sparse or quantized tensor";
+  if (live.is_non_overlapping_and_dense()) return std::nullopt;
   std::vector<std::pair<std::int64_t, std::int64_t>> dims;  // stride and size of those that move
   for (std::int64_t d = 0; d < live.dim(); ++d) {
     if (live.size(d) == 0) return std::nullopt;
@@ -42,6 +43,11 @@ inline std::optional<std::string> why_not_writable(const at::Tensor& live) {
     reach += stride * (size - 1);
   }
   return std::nullopt;
+}
+
+/// Whether a tensor has elements that can be copied; those of a file always have.
+inline bool holds_values(const at::Tensor& from) {
+  return !from.is_meta() && from.layout() == c10::kStrided && !from.is_quantized();
 }
 
 /// A value as a tensor for `live`, which may also be the number of a zero-dim tensor; nothing (and a mismatch) if it is
@@ -74,6 +80,7 @@ inline void plan_copy(const at::Tensor& live, const at::Tensor& from, LoadContex
     return context.mismatch(tensor_text(live), tensor_text(from));
   }
   if (const auto why = why_not_writable(live)) return context.mismatch("a tensor that can be loaded into", *why);
+  if (!holds_values(from)) return context.mismatch(tensor_text(live), "a meta, sparse or quantized tensor");
   context.report.bytes += live.nbytes();
   context.plan->copy(live, from, context.path);
 }
@@ -124,7 +131,7 @@ struct TorchCodec<at::Tensor> {
 
   static void plan(at::Tensor& live, const Value& value, LoadContext& context) {
     if (value.is<None>()) {
-      if (live.defined()) context.plan->assign([&live] { live.reset(); });
+      if (live.defined()) context.plan->assign([&live]() noexcept { live.reset(); });
     } else if (!live.defined()) {
       plan_by_building(live, value, context);
     } else if (const auto from = tensor_for(live, value, context)) {

@@ -55,7 +55,7 @@ class LegacyReader final : StorageSource {
     const std::size_t size = at_ - begin;
     find_storages(objects);
     Document document;
-    document.tree = TreeBuilder(objects, *this, image_, where_, size).build(root);
+    document.tree = TreeBuilder(objects, *this, image_, where_, size, options_.align).build(root);
     if (options_.verify) {
       document.warnings.push_back(where_ +
                                   "is of the older container, which has no checksums, so it cannot be verified");

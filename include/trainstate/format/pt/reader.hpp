@@ -113,7 +113,7 @@ class Reader final : StorageSource {
       }
       return made;
     }();
-    return TreeBuilder(objects, *this, image_, where_, entry.data.size()).build(root);
+    return TreeBuilder(objects, *this, image_, where_, entry.data.size(), options_.align).build(root);
   }
 
   std::span<const std::byte> bytes_of(const pickle::StorageRef& storage) override {
@@ -217,7 +217,7 @@ class Reader final : StorageSource {
     }
     const auto entries = storages();
     const auto digests = read_digests(entries);
-    for (std::size_t i = 0; i < entries.size(); ++i) {
+    for (std::size_t i = 0; options_.checksums && i < entries.size(); ++i) {
       document.checksums.emplace_back(entries[i]->name.substr(root_.size()), io::hex_text(digests[i]));
     }
     if (options_.verify) verify_digests(entries, digests);

@@ -42,16 +42,18 @@ class StorageSource {
 /// result is bounded by that of the pickle: a small one cannot unfold into a large tree.
 class TreeBuilder {
  public:
-  /// `image` holds all storages. `where` begins every error text. `size` is that of the pickle in bytes.
+  /// `image` holds all storages. `where` begins every error text. `size` is that of the pickle in bytes. `align`: see
+  /// ReadOptions.
   TreeBuilder(const pickle::Objects& objects, StorageSource& source, std::shared_ptr<const trainstate::Storage> image,
-              std::string_view where, std::uint64_t size)
+              std::string_view where, std::uint64_t size, bool align = true)
       : objects_(objects),
         source_(source),
         image_(std::move(image)),
         where_(where),
         values_left_(size + shared_values),
         characters_left_(size * 64 + shared_bytes),
-        copies_left_(image_->size * 4 + shared_bytes) {}
+        copies_left_(image_->size * 4 + shared_bytes),
+        align_(align) {}
 
   /// The dict that the pickle's root is; a root of another kind is one entry with the key "". Throws FormatError for
   /// what a state dict has no place for, naming its path.
@@ -276,7 +278,7 @@ class TreeBuilder {
     if (!is_utf8(from.location)) fail("expected a device, found " + shown(from.location));
     constexpr std::uintptr_t largest_part = 8;  // of an element: complex ones have two
     trainstate::Storage made{image_, nullptr, bytes.size(), std::string(from.location)};
-    if (reinterpret_cast<std::uintptr_t>(bytes.data()) % largest_part == 0) {
+    if (!align_ || reinterpret_cast<std::uintptr_t>(bytes.data()) % largest_part == 0) {
       if (!bytes.empty()) made.data = image_->data + (bytes.data() - image_->data);
     } else {
       spend(copies_left_, bytes.size());
@@ -293,6 +295,7 @@ class TreeBuilder {
   std::string where_;
   std::uint64_t values_left_, characters_left_;
   std::uint64_t copies_left_;  // bytes, for tensors that cannot stay where they are
+  bool align_;
   std::size_t depth_ = 0;
   std::vector<Key> path_;
   std::map<std::tuple<std::string_view, std::uint64_t, std::uint64_t, std::string_view>,

@@ -120,7 +120,7 @@ inline void plan_notes(const std::shared_ptr<OptimizerNotes>& notes, std::size_t
     context.report.hyper_changes.push_back({context.path, ours, value->describe()});
     if (policy != HyperPolicy::code) live = theirs;
   }
-  context.plan->assign([notes, live_group, next] { (*notes)[live_group] = next; });
+  context.plan->assign([notes, live_group, next]() noexcept { (*notes)[live_group] = next; });
 }
 
 /// Plans the options of one live group from the file's, by the policy. Returns the options that will hold then.
@@ -169,7 +169,7 @@ typename Kind::Options plan_options(typename Kind::Options& live, const StateDic
     if (!known) context.unexpected(key);
   }
   if (changed) {
-    context.plan->assign([&live, held = next]() mutable {
+    context.plan->assign([&live, held = next]() mutable noexcept {
       boost::hana::for_each(Kind::options(), [&]<class O>(const O& option) {
         if constexpr (O::in_libtorch) option.get(live) = std::move(option.get(held));
       });

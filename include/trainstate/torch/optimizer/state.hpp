@@ -97,7 +97,7 @@ inline std::optional<at::Tensor> state_tensor(const at::Tensor& parameter, const
                                               LoadContext& context) {
   const auto* tensor = value.get_if<at::Tensor>();
   if (tensor && tensor->defined() && tensor->scalar_type() == parameter.scalar_type() &&
-      tensor->sizes() == parameter.sizes()) {
+      tensor->sizes() == parameter.sizes() && holds_values(*tensor)) {
     return *tensor;
   }
   context.mismatch(tensor_text(parameter) + (name.empty() ? "" : ", for parameter " + name), value.describe());
@@ -167,7 +167,7 @@ void swap_states(typename Kind::State& a, typename Kind::State& b) noexcept {
 template <class State, class Exchange>
 void plan_states(torch::optim::Optimizer& optimizer, OptimizerStates fresh, const Exchange& exchange,
                  LoadContext& context) {
-  context.plan->assign([&optimizer, states = std::move(fresh), exchange]() mutable {
+  context.plan->assign([&optimizer, states = std::move(fresh), exchange]() mutable noexcept {
     auto& live = optimizer.state();
     for (auto& [key, state] : states) {
       const auto at = live.find(key);
