@@ -90,7 +90,7 @@ struct TensorInfo {
   std::size_t offset = 0;
   /// For memory that the processor cannot address (a GPU's): copies bytes [at, at + to.size()) of the dense tensor to
   /// `to`, on several threads at once. The storage's `data` then only tells storages apart.
-  std::function<void(std::size_t at, std::span<std::byte> to)> fetch = {};
+  std::shared_ptr<const std::function<void(std::size_t at, std::span<std::byte> to)>> fetch = {};
 
   [[nodiscard]] std::int64_t numel() const {
     std::int64_t n = 1;
@@ -151,7 +151,7 @@ inline TensorInfo dense_copy(const TensorInfo& from) {
   auto memory = std::make_shared<std::vector<std::byte>>(from.nbytes());
   TensorInfo to{from.dtype, from.shape, TensorInfo::contiguous_strides(from.shape), nullptr, 0};
   if (from.fetch) {
-    from.fetch(0, *memory);
+    (*from.fetch)(0, *memory);
   } else if (from.is_contiguous()) {
     if (!memory->empty()) std::memcpy(memory->data(), from.bytes().data(), memory->size());
   } else {

@@ -39,6 +39,9 @@ namespace detail {
 
 struct Unavailable {};
 
+// Specialised for one class by constraint, `template <std::same_as<X> Only> struct TorchCodec<Only>`, so that a program
+// compiles the members of those that it uses only.
+
 template <class T>
 struct TorchCodec : Unavailable {};  // torch/*.hpp
 template <class T>

@@ -116,7 +116,7 @@ inline void copy_row(const std::byte* from, std::int64_t stride, std::byte* to, 
 /// elements.
 inline void copy_dense(const TensorInfo& tensor, std::uint64_t begin, std::span<std::byte> to) {
   if (to.empty()) return;
-  if (tensor.fetch) return tensor.fetch(static_cast<std::size_t>(begin), to);
+  if (tensor.fetch) return (*tensor.fetch)(static_cast<std::size_t>(begin), to);
   const std::byte* const base = tensor.storage->data + tensor.offset;
   if (tensor.is_contiguous()) {
     std::memcpy(to.data(), base + begin, to.size());

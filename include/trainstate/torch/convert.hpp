@@ -9,6 +9,7 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -95,9 +96,9 @@ inline TensorInfo to_info(const at::Tensor& tensor) {
                   static_cast<std::size_t>(plain.storage_offset()) * static_cast<std::size_t>(plain.element_size())};
   if (!plain.is_cpu()) {
     wait_for(plain.device());  // other threads fetch, in streams of their own
-    info.fetch = [bytes = std::make_shared<DeviceBytes>(plain)](std::size_t at, std::span<std::byte> to) {
-      bytes->copy(at, to);
-    };
+    using Fetch = std::function<void(std::size_t, std::span<std::byte>)>;
+    info.fetch = std::make_shared<const Fetch>([bytes = std::make_shared<DeviceBytes>(plain)](
+                                                   std::size_t at, std::span<std::byte> to) { bytes->copy(at, to); });
   }
   return info;
 }

@@ -4,6 +4,7 @@
 #include <boost/hana/for_each.hpp>
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -249,7 +250,7 @@ struct HolderCodec {
 
 template <Holder T>
 struct TorchCodec<T> : HolderCodec<T, typename T::ContainedType> {};
-template <>
-struct TorchCodec<torch::nn::AnyModule> : HolderCodec<torch::nn::AnyModule, torch::nn::Module> {};
+template <std::same_as<torch::nn::AnyModule> Only>
+struct TorchCodec<Only> : HolderCodec<torch::nn::AnyModule, torch::nn::Module> {};
 
 }  // namespace trainstate::detail

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -31,8 +32,8 @@ class ResumableSampler;
 
 namespace detail {
 
-template <>
-struct TorchCodec<ResumableSampler>;
+template <std::same_as<ResumableSampler> Only>
+struct TorchCodec<Only>;
 
 /// The record of a ResumableSampler.
 struct SamplerRecord {
@@ -215,8 +216,8 @@ class ResumableSampler : public torch::data::samplers::Sampler<> {
 namespace detail {
 
 /// The component `resumable_sampler`, which all copies of the handle share.
-template <>
-struct TorchCodec<ResumableSampler> {
+template <std::same_as<ResumableSampler> Only>
+struct TorchCodec<Only> {
   static constexpr bool is_object = true;
   using Record = ComponentCodec<SamplerRecord>;
 

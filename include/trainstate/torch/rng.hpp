@@ -10,6 +10,7 @@
 #include <c10/util/Exception.h>
 #include <torch/cuda.h>
 
+#include <concepts>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -81,8 +82,8 @@ inline const at::Generator& cuda_generator(std::int64_t device) {
   return at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device)));
 }
 
-template <>
-struct TorchCodec<Rng> {
+template <std::same_as<Rng> Only>
+struct TorchCodec<Only> {
   static constexpr bool is_object = true;
 
   static Value save(const Rng&, SaveContext& context) {
@@ -169,8 +170,8 @@ struct TorchCodec<Rng> {
 };
 
 /// A generator of one's own: its state, loaded into the very generator that the handle refers to.
-template <>
-struct TorchCodec<at::Generator> {
+template <std::same_as<at::Generator> Only>
+struct TorchCodec<Only> {
   static constexpr bool is_object = true;
 
   static Value save(const at::Generator& x, SaveContext&) { return x.defined() ? Value(generator_state(x)) : Value(); }

@@ -8,6 +8,7 @@
 #include <torch/data/samplers/stream.h>
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -189,16 +190,16 @@ struct SamplerCodec : ComponentCodec<T> {
   }
 };
 
-template <>
-struct TorchCodec<samplers::RandomSampler> : SamplerCodec<samplers::RandomSampler> {};
-template <>
-struct TorchCodec<samplers::SequentialSampler> : SamplerCodec<samplers::SequentialSampler> {};
-template <>
-struct TorchCodec<samplers::StreamSampler> : SamplerCodec<samplers::StreamSampler> {};
-template <>
-struct TorchCodec<samplers::DistributedRandomSampler> : SamplerCodec<samplers::DistributedRandomSampler> {};
-template <>
-struct TorchCodec<samplers::DistributedSequentialSampler> : SamplerCodec<samplers::DistributedSequentialSampler> {};
+template <std::same_as<samplers::RandomSampler> Only>
+struct TorchCodec<Only> : SamplerCodec<samplers::RandomSampler> {};
+template <std::same_as<samplers::SequentialSampler> Only>
+struct TorchCodec<Only> : SamplerCodec<samplers::SequentialSampler> {};
+template <std::same_as<samplers::StreamSampler> Only>
+struct TorchCodec<Only> : SamplerCodec<samplers::StreamSampler> {};
+template <std::same_as<samplers::DistributedRandomSampler> Only>
+struct TorchCodec<Only> : SamplerCodec<samplers::DistributedRandomSampler> {};
+template <std::same_as<samplers::DistributedSequentialSampler> Only>
+struct TorchCodec<Only> : SamplerCodec<samplers::DistributedSequentialSampler> {};
 
 }  // namespace detail
 }  // namespace trainstate

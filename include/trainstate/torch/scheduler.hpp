@@ -8,6 +8,7 @@
 #include <torch/optim/schedulers/lr_scheduler.h>
 #include <torch/optim/schedulers/step_lr.h>
 
+#include <concepts>
 #include <string>
 
 #include "trainstate/codec/codec.hpp"
@@ -85,8 +86,8 @@ struct describe_for<torch::optim::ReduceLROnPlateauScheduler> {
 namespace detail {
 
 /// As any component, but it has one minimum for each parameter group, and reads past the end if there are fewer.
-template <>
-struct TorchCodec<Plateau> : ComponentCodec<Plateau> {
+template <std::same_as<Plateau> Only>
+struct TorchCodec<Only> : ComponentCodec<Plateau> {
   static constexpr bool takes_description = true;
 
   static void plan(Plateau& live, const Value& value, LoadContext& context) {

@@ -15,6 +15,7 @@
 #include <boost/hana/for_each.hpp>
 #include <boost/hana/tuple.hpp>
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,8 +72,8 @@ inline constexpr auto never = [](const auto&) { return false; };
 template <class Optimizer>
 struct OptimizerKind;
 
-template <>
-struct OptimizerKind<torch::optim::SGD> {
+template <std::same_as<torch::optim::SGD> Only>
+struct OptimizerKind<Only> {
   static constexpr std::string_view name = "torch.optim.SGD", signature = "nesterov";
   static constexpr bool starts_with_state = false;
   using Options = torch::optim::SGDOptions;
@@ -133,19 +134,17 @@ struct AdamKind {
                                        [](const auto& o) { return o.amsgrad(); }));
   }
 };
-template <>
-struct OptimizerKind<torch::optim::Adam>
-    : AdamKind<torch::optim::AdamOptions, torch::optim::AdamParamState, /*Decoupled=*/false> {
+template <std::same_as<torch::optim::Adam> Only>
+struct OptimizerKind<Only> : AdamKind<torch::optim::AdamOptions, torch::optim::AdamParamState, /*Decoupled=*/false> {
   static constexpr std::string_view name = "torch.optim.Adam";
 };
-template <>
-struct OptimizerKind<torch::optim::AdamW>
-    : AdamKind<torch::optim::AdamWOptions, torch::optim::AdamWParamState, /*Decoupled=*/true> {
+template <std::same_as<torch::optim::AdamW> Only>
+struct OptimizerKind<Only> : AdamKind<torch::optim::AdamWOptions, torch::optim::AdamWParamState, /*Decoupled=*/true> {
   static constexpr std::string_view name = "torch.optim.AdamW";
 };
 
-template <>
-struct OptimizerKind<torch::optim::RMSprop> {
+template <std::same_as<torch::optim::RMSprop> Only>
+struct OptimizerKind<Only> {
   static constexpr std::string_view name = "torch.optim.RMSprop", signature = "centered";
   static constexpr bool starts_with_state = false;
   using Options = torch::optim::RMSpropOptions;
@@ -181,8 +180,8 @@ struct OptimizerKind<torch::optim::RMSprop> {
   }
 };
 
-template <>
-struct OptimizerKind<torch::optim::Adagrad> {
+template <std::same_as<torch::optim::Adagrad> Only>
+struct OptimizerKind<Only> {
   static constexpr std::string_view name = "torch.optim.Adagrad", signature = "initial_accumulator_value";
   static constexpr bool starts_with_state = true;
   using Options = torch::optim::AdagradOptions;
@@ -218,8 +217,8 @@ struct OptimizerKind<torch::optim::Adagrad> {
 };
 
 /// Its state is one for all parameters, so it has no table here: see optimizer/lbfgs.hpp.
-template <>
-struct OptimizerKind<torch::optim::LBFGS> {
+template <std::same_as<torch::optim::LBFGS> Only>
+struct OptimizerKind<Only> {
   static constexpr std::string_view name = "torch.optim.LBFGS", signature = "max_iter";
   using Options = torch::optim::LBFGSOptions;
   using State = torch::optim::LBFGSParamState;

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Measures everything: results/results.json, results/speed.svg and the tables in the README.
+#   run.sh BUILD_DIR [quick]   `quick` is for trying out: small, few repetitions, into BUILD_DIR/bench/quick instead
+# BUILD_DIR has bench/trainstate_bench, built from this checkout. The environment, besides what measure.hpp names:
+#   PYTHON   a python3 with torch, to compare with (default: the build's, or one that has it)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "$1" && pwd) quick=${2:-}
+if [[ $quick ]]; then
+  export TRAINSTATE_BENCH_MIB=${TRAINSTATE_BENCH_MIB:-64} TRAINSTATE_BENCH_TENSORS=${TRAINSTATE_BENCH_TENSORS:-500}
+  repetitions=2 few=2 seconds=0.01 results=$build/bench/quick readme=$build/bench/quick/tables.md
+else
+  repetitions=9 few=5 seconds=0.2 results=$here/results readme=$here/../README.md
+fi
+mkdir -p "$results"
+TRAINSTATE_BENCH_DIR=$(mktemp -d "${TRAINSTATE_BENCH_DIR:-${TMPDIR:-/tmp}}/trainstate_bench.XXXXXX")
+export TRAINSTATE_BENCH_DIR
+trap 'rm -rf "$TRAINSTATE_BENCH_DIR"' EXIT
+parts=$TRAINSTATE_BENCH_DIR/parts
+mkdir "$parts"
+
+# A python3 that has torch, if there is one.
+python=''
+configured=$(sed -n 's/^TRAINSTATE_PYTHON:[A-Z]*=//p' "$build/CMakeCache.txt")
+for candidate in "${PYTHON:-}" "$configured" python3 /usr/bin/python3; do
+  if [[ $candidate ]] && "$candidate" -c 'import torch' 2>/dev/null; then python=$candidate && break; fi
+done
+if [[ $python ]]; then
+  echo "Python's torch" >&2
+  "$python" "$here/peers.py" "$TRAINSTATE_BENCH_DIR" "${TRAINSTATE_BENCH_MIB:-1024}" \
+    "${TRAINSTATE_BENCH_TENSORS:-50000}" "$few" >"$parts/python.jsonl"
+  export TRAINSTATE_BENCH_PYTHON_PT=$TRAINSTATE_BENCH_DIR/python.pt
+else
+  echo "no python3 with torch: not compared with" >&2
+fi
+
+# One process for each group, so that memory and page cache hold what is compared; within it, in random order.
+measure() {
+  echo "$1" >&2
+  "$build/bench/trainstate_bench" --benchmark_filter="$2" --benchmark_repetitions="$3" --benchmark_min_time="$seconds" \
+    --benchmark_enable_random_interleaving=true --benchmark_display_aggregates_only=true \
+    --benchmark_out="$parts/$1.json" --benchmark_out_format=json >"$parts/$1.log" 2>&1 ||
+    { cat "$parts/$1.log" >&2 && exit 1; }
+}
+large='/(large|32_mib|1_mib)/'
+measure save "^save(_sync)?$large" "$repetitions"
+measure load "^(load(_unverified)?|hash)$large" "$repetitions"
+measure cold "^load_cold/" "$few"
+measure pt "^pt_.*/large/" "$repetitions"
+measure async "^async" "$repetitions"
+measure many "/many/" "$few"
+measure small "^(component|migrate|state_dict|load_state_dict|read)" "$repetitions"
+
+echo "compile time" >&2
+"$here/compile_time.sh" "$build" 3 ${quick:+quick} >"$parts/compile_time.jsonl"
+df --output=fstype "$TRAINSTATE_BENCH_DIR" | tail -n 1 >"$parts/filesystem"
+python3 -B "$here/report.py" "$parts" "$results" "$readme"
