@@ -24,15 +24,15 @@ killed() {
 }
 
 echo; echo "== Without interruption"
-"$digits" --checkpoint "$run/whole.safetensors" --require-accuracy 0.95 | tee "$run/whole.txt"
+"$digits" --run "$run/whole" --save-as "$run/whole.safetensors" --require-accuracy 0.95 | tee "$run/whole.txt"
 
 # An epoch has 45 steps and a checkpoint is saved every 10, so both kills are in the fourth epoch (steps 136 to 180).
 echo; echo "== Killed at step 157, resumed and killed at step 168, resumed"
-killed --checkpoint "$run/killed.safetensors" --die-at 157
-killed --checkpoint "$run/killed.safetensors" --resume --die-at 168
-"$digits" --checkpoint "$run/killed.safetensors" --resume | tee "$run/killed.txt"
+killed --run "$run/killed" --die-at 157
+killed --run "$run/killed" --resume --die-at 168
+"$digits" --run "$run/killed" --resume --save-as "$run/killed.safetensors" | tee "$run/killed.txt"
 
-echo; echo "== What the checkpoint holds"
+echo; echo "== What the last checkpoint holds"
 "$digits" --inspect "$run/killed.safetensors"
 
 echo; echo "== Compared"
@@ -41,4 +41,4 @@ echo "without interruption: $whole"
 echo "killed twice:         $killed"
 [[ $whole == "$killed" ]] || { echo "the digests differ" >&2; exit 1; }
 cmp "$run/whole.safetensors" "$run/killed.safetensors"
-echo "The digests agree, and so do the two checkpoint files, byte for byte."
+echo "The digests agree, and so do the two last checkpoints, byte for byte."

@@ -1,13 +1,14 @@
 // Trains a small convolutional network on handwritten digits, and can be killed at any moment: --resume goes on from
-// the last checkpoint, in a new process, and ends with the very bits of a run that was never interrupted.
+// the last checkpoint, in a new process, and ends with the very bits of a run that was never interrupted. Ctrl-C saves
+// first and loses nothing. Checkpoints are saved behind the training; the latest and the best stay.
 #include <torch/torch.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <exception>
 #include <iostream>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <trainstate/trainstate.hpp>
@@ -18,6 +19,7 @@
 #include "display.hpp"
 #include "net.hpp"
 #include "optimizers.hpp"
+#include "summary.hpp"
 #include "warmup_cosine.hpp"
 
 namespace {
@@ -26,8 +28,8 @@ namespace ts = trainstate;
 using namespace ts::literals;
 
 struct Flags {
-  std::string optimizer = "adamw", data = DIGITS_CSV, checkpoint, inspect;
-  std::int64_t steps = 540, batch = 32, every = 10, die_at = 0, seed = 1;
+  std::string optimizer = "adamw", data = DIGITS_CSV, run, save_as, inspect;
+  std::int64_t steps = 540, batch = 32, every = 10, die_at = 0, interrupt_at = 0, seed = 1;
   double require_accuracy = 0;
   bool resume = false, list_tensors = false;
 };
@@ -35,13 +37,12 @@ struct Flags {
 /// Where the training stands. A member that describe() forgets does not compile.
 struct Progress {
   std::int64_t step = 0, epoch = 1;
-  double epoch_loss = 0, best_accuracy = 0;
+  double epoch_loss = 0;
 
   static constexpr auto describe() {
     return ts::component<Progress>("progress", ts::version<1>,  //
                                    ts::state("step", &Progress::step), ts::state("epoch", &Progress::epoch),
-                                   ts::state("epoch_loss", &Progress::epoch_loss),
-                                   ts::state("best_accuracy", &Progress::best_accuracy));
+                                   ts::state("epoch_loss", &Progress::epoch_loss));
   }
 };
 
@@ -59,6 +60,33 @@ int inspect(const std::string& path) {
   return 0;
 }
 
+constexpr std::int64_t keep_latest = 2;
+
+/// The folder of the run's checkpoints, if there is to be one. Without --resume it has to be a new one, since what is
+/// there would count as later than what begins.
+std::optional<ts::CheckpointManager> open_run(const Flags& flags) {
+  if (flags.run.empty()) return std::nullopt;
+  ts::CheckpointManager manager(flags.run, {.keep_latest = keep_latest,
+                                            .keep_best = 1,
+                                            .metric = "accuracy",
+                                            .mode = ts::Mode::max,
+                                            .async = true,
+                                            .save_every_steps = flags.every,
+                                            .signals = {SIGINT, SIGTERM}});
+  if (!flags.resume && manager.latest()) {
+    throw std::invalid_argument(flags.run + " has checkpoints already; --resume goes on from them");
+  }
+  return manager;
+}
+
+/// The signal that asks the training to end, 0 if none did.
+int interruption(const std::optional<ts::CheckpointManager>& manager) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    if (manager && manager->received(signal)) return signal;
+  }
+  return 0;
+}
+
 int train(const Flags& flags) {
   // One thread and deterministic kernels: sums are then taken in the same order in every run.
   torch::set_num_threads(1);
@@ -71,15 +99,20 @@ int train(const Flags& flags) {
   auto [optimizer, base_lr] = digits::make_optimizer(flags.optimizer, *net);
   digits::WarmupCosine scheduler(base_lr, flags.steps / 10, flags.steps);
   ts::ResumableSampler sampler(static_cast<std::size_t>(data.training.size()), static_cast<std::uint64_t>(flags.seed));
+  ts::MetricHistory history;
   Progress progress;
-  ts::StateDict extra{{"history", ts::List{}}};
 
-  auto checkpoint =
-      ts::checkpoint("model"_key = net, "optimizer"_key = *optimizer, "scheduler"_key = scheduler,
-                     "sampler"_key = sampler, "progress"_key = progress, "extra"_key = extra, "rng"_key = ts::Rng{});
+  auto checkpoint = ts::checkpoint("model"_key = net, "optimizer"_key = *optimizer, "scheduler"_key = scheduler,
+                                   "sampler"_key = sampler, "history"_key = history, "progress"_key = progress,
+                                   "rng"_key = ts::Rng{});
+  auto manager = open_run(flags);
   if (flags.resume) {
-    const ts::Report report = ts::load(checkpoint, flags.checkpoint);
-    std::cout << "resumed from step " << progress.step << " of epoch " << progress.epoch << ": " << report;
+    if (const auto at = manager->restore_latest(checkpoint)) {
+      for (const auto& file : at->skipped) std::cout << "passed over " << file.path << ": " << file.reason << '\n';
+      std::cout << "resumed from step " << progress.step << " of epoch " << progress.epoch << ": " << at->report;
+    } else {
+      std::cout << "nothing to resume in " << flags.run << ": the training begins\n";
+    }
   }
 
   const digits::Display display(flags.steps);
@@ -87,15 +120,15 @@ int train(const Flags& flags) {
     const double loss = progress.epoch_loss / static_cast<double>(data.training.size());
     const double right = accuracy(net, data.validation);
     display.epoch(progress.epoch, progress.step, loss, right);
-    extra.at<ts::List>("history").push_back(
-        ts::StateDict{{"epoch", progress.epoch}, {"loss", loss}, {"accuracy", right}});
-    progress.best_accuracy = std::max(progress.best_accuracy, right);
+    history.add(progress.step, {{"loss", loss}, {"accuracy", right}});
     progress.epoch_loss = 0;
     ++progress.epoch;
+    return ts::Metrics{{"accuracy", right}};
   };
 
   sampler.reset();  // a restored epoch goes on where it stopped
-  while (progress.step < flags.steps) {
+  int signal = 0;
+  while (progress.step < flags.steps && signal == 0) {
     const auto batch = sampler.next(static_cast<std::size_t>(flags.batch));
     if (!batch) {
       sampler.reset();
@@ -116,12 +149,26 @@ int train(const Flags& flags) {
     progress.epoch_loss += loss * static_cast<double>(examples.size());
     display.step(progress.step, loss, lr);
 
-    if (sampler.position() == sampler.size()) end_epoch();
+    ts::Metrics metrics;
+    if (sampler.position() == sampler.size()) metrics = end_epoch();
     const bool last = progress.step == flags.steps;
-    if (!flags.checkpoint.empty() && (last || progress.step % flags.every == 0)) ts::save(checkpoint, flags.checkpoint);
+    if (progress.step == flags.interrupt_at) std::raise(SIGINT);
+    signal = interruption(manager);
+    const bool due = manager && manager->should_save(progress.step);
+    if (manager && (due || last || signal != 0 || !metrics.empty())) manager->save(progress.step, checkpoint, metrics);
     if (progress.step == flags.die_at) std::raise(SIGKILL);
   }
   display.clear();
+  if (manager) {
+    manager->wait();
+    digits::print_kept(*manager, "accuracy", keep_latest);
+  }
+  if (signal != 0) {
+    std::cout << "interrupted after step " << progress.step << ", which is saved; to go on: digits --run " << flags.run
+              << " --resume, and the other arguments as before\n";
+    return 128 + signal;
+  }
+  if (!flags.save_as.empty()) ts::save(checkpoint, flags.save_as);
 
   std::ostream* const list = flags.list_tensors ? &std::cout : nullptr;
   digits::Digest digest;
@@ -129,8 +176,9 @@ int train(const Flags& flags) {
   digest.add("optimizer", ts::state_dict(*optimizer), list);
   std::cout << "digest of " << digest.tensors() << " tensors of model and optimizer: " << digest << '\n';
 
-  if (progress.best_accuracy < flags.require_accuracy) {
-    std::cerr << "the best validation accuracy, " << progress.best_accuracy << ", is below " << flags.require_accuracy
+  const auto best = history.best("accuracy", ts::Mode::max);
+  if (flags.require_accuracy > 0 && (!best || best->value < flags.require_accuracy)) {
+    std::cerr << "the best validation accuracy, " << (best ? best->value : 0) << ", is below " << flags.require_accuracy
               << '\n';
     return 1;
   }
@@ -142,10 +190,12 @@ int train(const Flags& flags) {
 int main(int argc, char** argv) {
   Flags flags;
   CLI::App app("Trains a small network on handwritten digits, with checkpoints.");
-  app.add_option("--checkpoint", flags.checkpoint, "file that the checkpoints are saved to");
+  app.add_option("--run", flags.run, "folder that the checkpoints are saved to");
   app.add_option("--every", flags.every, "steps from one checkpoint to the next")->check(CLI::PositiveNumber);
-  app.add_flag("--resume", flags.resume, "go on from the checkpoint");
+  app.add_flag("--resume", flags.resume, "go on from the latest checkpoint in the folder");
+  app.add_option("--save-as", flags.save_as, "save the end of the training as this file, too");
   app.add_option("--die-at", flags.die_at, "end by SIGKILL after this step");
+  app.add_option("--interrupt-at", flags.interrupt_at, "as if Ctrl-C had been pressed in this step");
   app.add_option("--optimizer", flags.optimizer, "what trains the network")
       ->check(CLI::IsMember({"sgd", "adam", "adamw", "rmsprop", "adagrad", "lbfgs"}));
   app.add_option("--steps", flags.steps, "steps of the whole training")->check(CLI::PositiveNumber);
@@ -160,7 +210,7 @@ int main(int argc, char** argv) {
 
   try {
     if (!flags.inspect.empty()) return inspect(flags.inspect);
-    if (flags.resume && flags.checkpoint.empty()) throw std::invalid_argument("--resume needs --checkpoint");
+    if (flags.resume && flags.run.empty()) throw std::invalid_argument("--resume needs --run");
     return train(flags);
   } catch (const std::exception& error) {
     std::cerr << "digits: " << error.what() << '\n';

@@ -2,17 +2,19 @@
 #pragma once
 
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <torch/version.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "trainstate/environment.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/file_format.hpp"
 #include "trainstate/format/container.hpp"
@@ -22,18 +24,9 @@
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
 #include "trainstate/torch/convert.hpp"
-#include "trainstate/version.hpp"
 
 namespace trainstate {
 namespace detail {
-
-inline std::string compiler_text() {
-#if defined(__clang__)
-  return "clang " __clang_version__;
-#else
-  return "g++ " __VERSION__;
-#endif
-}
 
 /// Calls `f(tensor, path)` for every tensor of a tree.
 template <class F>
@@ -99,12 +92,15 @@ template <class Convert = decltype(shared_with_live)>
 format::Document document_of(const Saved& saved, const SaveOptions& options,
                              const Convert& convert = shared_with_live) {
   format::Document document;
-  document.tree = to_info(saved.tree, "", convert);
+  std::set<std::string> devices;
+  document.tree = to_info(saved.tree, "", [&](const at::Tensor& tensor) {
+    TensorInfo info = convert(tensor);
+    if (info.storage) devices.insert(info.storage->device);
+    return info;
+  });
   document.metadata = options.metadata;
   StateDict manifest;
-  manifest["trainstate"] = version_text;
-  manifest["libtorch"] = TORCH_VERSION;
-  manifest["compiler"] = compiler_text();
+  note_environment(manifest, devices);
   manifest["components"] = saved.components;
   manifest["ties"] = find_ties(document.tree);
   if (!saved.upgrades.empty()) manifest["upgrades"] = saved.upgrades;
@@ -118,6 +114,14 @@ inline void write_document(const format::Document& document, const std::filesyst
                          {.sync = options.sync, .overwrite = options.overwrite}, {options.threads, options.progress});
 }
 
+/// The device of this name; nothing if this machine has none such. Throws c10::Error for a name that LibTorch lacks.
+inline std::optional<c10::Device> present_device(const std::string& name) {
+  const c10::Device device(name);
+  const bool present = c10::impl::hasDeviceGuardImpl(device.type()) &&
+                       c10::impl::VirtualGuardImpl(device.type()).deviceCount() > device.index();
+  return present ? std::optional(device) : std::nullopt;
+}
+
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
 inline void find_devices(const BasicStateDict<TensorInfo>& tree, Source& source) {
   std::string path;
@@ -125,14 +129,27 @@ inline void find_devices(const BasicStateDict<TensorInfo>& tree, Source& source)
     const std::string& device = tensor.storage->device;
     if (device == "cpu") return;
     try {
-      const c10::Device there(device);
-      const bool present = c10::impl::hasDeviceGuardImpl(there.type()) &&
-                           c10::impl::VirtualGuardImpl(there.type()).deviceCount() > there.index();
-      if (present) source.devices.emplace(place, there);
+      if (const auto there = present_device(device)) source.devices.emplace(place, *there);
     } catch (const c10::Error&) {
       source.warnings.push_back(place + ": was on " + device + ", which this LibTorch does not know");
     }
   });
+}
+
+/// Warns of what further training may notice: other programs than the file's, and devices that are not here.
+inline void compare_environment(Source& source) {
+  if (auto text = environment_difference(source.manifest, environment()); !text.empty()) {
+    source.warnings.push_back(std::move(text));
+  }
+  for (const Value& name : list_in(source.manifest, "devices")) {
+    const auto* text = name.get_if<std::string>();
+    if (!text || *text == "cpu") continue;
+    try {
+      if (!present_device(*text)) source.warnings.push_back(absent_device_text(*text));
+    } catch (const c10::Error&) {
+      source.warnings.push_back(absent_device_text(*text));
+    }
+  }
 }
 
 inline Source source_of(const format::Document& document) {
@@ -145,6 +162,7 @@ inline Source source_of(const format::Document& document) {
     source.has_manifest = true;
     source.manifest = to_torch(*document.manifest, mapped);
     source.components = dict_in(source.manifest, "components");
+    compare_environment(source);
   }
   return source;
 }
@@ -172,8 +190,9 @@ inline StateDict read(const std::filesystem::path& path, const ReadOptions& opti
 }
 
 /// A file's manifest: `components` (by path: name, version, kind, and what the tree has no place for), `ties`, the
-/// checksums, the format number, the versions of trainstate, LibTorch and compiler. Empty for a file of Python's.
-/// Reads no tensor bytes. Throws IoError, FormatError, IntegrityError.
+/// checksums, the format number, the versions of trainstate, LibTorch, compiler and (where there is one) `cuda`, and
+/// the `devices` of the tensors. Empty for a file of Python's. Reads no tensor bytes. Throws IoError, FormatError,
+/// IntegrityError.
 inline StateDict read_manifest(const std::filesystem::path& path) {
   return detail::at_the_border("", [&] {
     const auto document = format::read_document(path, {.checksums = true});

@@ -2,13 +2,11 @@
 // time a whole checkpoint must stand there, none older than the last that was reported as saved; in the end nothing
 // else. The process is SAVER, or a fork of this one, which knows no LibTorch and so starts at once. Without kills, two
 // of them save to one file at the same time.
-#include <signal.h>
-#include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -18,11 +16,11 @@
 #include <memory>
 #include <optional>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "faults/child.hpp"
 #include "faults/sequence.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -33,9 +31,7 @@ namespace ts = trainstate;
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-void require(bool condition, const std::string& what) {
-  if (!condition) throw std::runtime_error(what);
-}
+using faults::require;
 
 /// What `saver` does, without LibTorch.
 [[noreturn]] void save(const fs::path& path, std::int64_t number, std::int64_t count, int pipe) {
@@ -67,60 +63,12 @@ void require(bool condition, const std::string& what) {
   ::_exit(1);
 }
 
-/// A saver, and the pipe that it reports to.
-class Saver {
+/// `count` saves to `path`, 0 for no end. An empty `program` is a fork of this process.
+class Saver : public faults::Child {
  public:
-  /// `count` saves, 0 for no end. An empty `program` is a fork of this process.
-  Saver(const std::string& program, const fs::path& path, std::int64_t first, std::int64_t count) {
-    int ends[2];
-    require(::pipe(ends) == 0, "no pipe");
-    child_ = ::fork();
-    require(child_ >= 0, "no process");
-    if (child_ == 0) {
-      ::close(ends[0]);
-      if (program.empty()) save(path, first, count, ends[1]);
-      ::dup2(ends[1], STDOUT_FILENO);
-      ::close(ends[1]);
-      ::execl(program.c_str(), program.c_str(), path.c_str(), std::to_string(first).c_str(),
-              std::to_string(count).c_str(), nullptr);
-      ::_exit(3);
-    }
-    ::close(ends[1]);
-    pipe_ = ends[0];
-  }
-  Saver(const Saver&) = delete;
-  Saver& operator=(const Saver&) = delete;
-  ~Saver() {
-    ::close(pipe_);
-    if (child_ < 0) return;
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-  }
-
-  /// The next number that it reports, when it comes; nothing once the saver is gone.
-  std::optional<std::int64_t> next() {
-    std::int64_t number = 0;
-    ssize_t size = -1;
-    do {
-      size = ::read(pipe_, &number, sizeof number);
-    } while (size < 0 && errno == EINTR);
-    require(size == 0 || size == sizeof number, "half a report");
-    return size == 0 ? std::nullopt : std::optional(number);
-  }
-
-  void kill() { require(::kill(child_, SIGKILL) == 0, "the saver cannot be killed"); }
-
-  /// Waits for its end.
-  int status() {
-    int status = 0;
-    require(::waitpid(child_, &status, 0) == child_, "the saver cannot be waited for");
-    child_ = -1;
-    return status;
-  }
-
- private:
-  pid_t child_ = -1;
-  int pipe_ = -1;
+  Saver(const std::string& program, const fs::path& path, std::int64_t first, std::int64_t count)
+      : Child(program, {path.string(), std::to_string(first), std::to_string(count)},
+              [&](int pipe) { save(path, first, count, pipe); }) {}
 };
 
 void kill_often(int kills, const std::string& name, const std::string& program) {

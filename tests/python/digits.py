@@ -21,7 +21,7 @@ def tensor_bytes(tensor):
 
 with tempfile.TemporaryDirectory() as folder:
     path = folder + "/digits.safetensors"
-    command = [sys.argv[1], "--steps", "30", "--list-tensors", "--checkpoint", path]
+    command = [sys.argv[1], "--steps", "30", "--list-tensors", "--save-as", path]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     live = dict(line.split()[1:] for line in lines if line.startswith("tensor "))
     with safe_open(path, framework="pt") as file:

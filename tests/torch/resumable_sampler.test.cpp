@@ -1,7 +1,9 @@
 #include "trainstate/torch/resumable_sampler.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <vector>
@@ -278,6 +280,72 @@ TEST_CASE("in a DataLoader, with and without workers") {
       }
     }
     CHECK(seen == expected);
+  }
+}
+
+namespace {
+
+/// Batches without end, epoch after epoch, as a training loop that feeds on several loaders takes them.
+class Stream {
+ public:
+  Stream(std::size_t size, std::size_t batch, std::size_t workers)
+      : sampler(size, size), loader_(torch::data::make_data_loader(Numbers(size), sampler, options(batch, workers))) {
+    sampler.consumed(0);
+  }
+
+  Indices next() {
+    if (!at_ || *at_ == loader_->end()) at_.emplace(loader_->begin());
+    Indices batch = **at_;
+    ++*at_;  // the loader fetches the batch after this one, and workers some more
+    sampler.consumed(batch.size());
+    return batch;
+  }
+
+  ResumableSampler sampler;
+
+ private:
+  static torch::data::DataLoaderOptions options(std::size_t batch, std::size_t workers) {
+    return torch::data::DataLoaderOptions(batch).workers(workers).max_jobs(5 * workers).enforce_ordering(true);
+  }
+
+  std::unique_ptr<torch::data::StatelessDataLoader<Numbers, ResumableSampler>> loader_;
+  std::optional<torch::data::Iterator<Indices>> at_;
+};
+
+}  // namespace
+
+TEST_CASE("several loaders with epochs of their own, last batches that are smaller, and workers that fetch ahead") {
+  for (const std::size_t workers : {0, 1, 3}) {
+    CAPTURE(workers);
+    struct Loaders {
+      explicit Loaders(std::size_t n) : labelled(22, 4, n), unlabelled(13, 3, n) {}  // 6 and 5 batches an epoch
+      void train(int from, int to, std::vector<Indices>& seen) {
+        for (int step = from; step < to; ++step) {
+          seen.push_back(labelled.next());
+          seen.push_back(unlabelled.next());
+        }
+      }
+      auto parts() { return ts::checkpoint("labelled"_key = labelled.sampler, "unlabelled"_key = unlabelled.sampler); }
+      Stream labelled, unlabelled;
+    };
+    std::vector<Indices> expected, seen;
+    Loaders whole(workers);
+    whole.train(0, 40, expected);
+    // Twice within one epoch of both, at the end of one epoch or the other, and much later.
+    training::Stored stored;
+    int from = 0;
+    for (const int to : {2, 4, 5, 6, 29, 40}) {
+      Loaders loaders(workers);
+      if (from != 0) {
+        auto parts = loaders.parts();
+        restore(parts, stored);
+      }
+      loaders.train(from, to, seen);
+      stored = store(loaders.parts());
+      from = to;
+    }
+    CHECK(seen.size() == 80);
+    CHECK((seen == expected));
   }
 }
 

@@ -86,8 +86,12 @@ inline std::vector<std::size_t> shuffled_order(std::size_t size, std::uint64_t s
 ///       for (auto& batch : *loader) { train(batch); sampler.consumed(batch.size()); save when due; }
 ///
 /// A DataLoader without workers asks for a batch when it is due. One with workers asks for `max_jobs` batches ahead:
-/// then the position is only right if the training loop says what it has consumed. With `drop_last`, say
-/// `consumed(size() - position())` after the loop, for the batch that was never seen.
+/// then the position is only right if the training loop says what it has consumed; so it is, without workers, where an
+/// iterator is advanced before the save. With `drop_last`, say `consumed(size() - position())` after the loop, for the
+/// batch that was never seen.
+///
+/// Random numbers that workers draw come in no fixed order: for exact resumption, draw them in the training loop, or
+/// from an engine that is seeded with the example's index.
 class ResumableSampler : public torch::data::samplers::Sampler<> {
  public:
   explicit ResumableSampler(std::size_t size, std::uint64_t seed = 0, bool shuffle = true)
