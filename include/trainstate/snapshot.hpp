@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <c10/core/Device.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -67,7 +68,8 @@ class SnapshotMemory {
       ++number_;
     }
     forgotten.clear();
-    pageable_.trim(2 * bytes);
+    constexpr std::size_t always_kept = std::size_t{8} << 20;
+    pageable_.trim(std::max(2 * bytes, always_kept));
     pinned_.trim(2 * bytes);
   }
 

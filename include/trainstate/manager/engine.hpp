@@ -300,7 +300,7 @@ class Engine {
     for (auto at = files.rbegin(); at != files.rend(); ++at) {
       FolderFile& file = *at;
       if (file.condition == Condition::foreign || (step && file.name.step != *step)) continue;
-      if (file.condition == Condition::unreadable) std::rethrow_exception(file.error);
+      if (file.condition == Condition::unreadable) rethrow_unless_lost(file.error);
       if (file.condition == Condition::whole) {
         try {
           RestoredEntry restored{file.entry()};
@@ -317,7 +317,7 @@ class Engine {
           vanished = !now;
           if (vanished) return std::nullopt;
           if (now->condition == Condition::whole) throw;  // nothing is wrong with the file
-          if (now->condition == Condition::unreadable) std::rethrow_exception(now->error);
+          if (now->condition == Condition::unreadable) rethrow_unless_lost(now->error);
           if (now->condition == Condition::foreign) continue;
           file = *std::move(now);
         }
@@ -328,6 +328,16 @@ class Engine {
     std::string text = folder_.path().string() + ": no checkpoint is whole";
     for (const auto& file : skipped) text += "\n  " + file.reason;
     throw IntegrityError(text);
+  }
+
+  // A file that the disk does not give back is as good as damaged. Any other reason may be gone next time, and to take
+  // an older checkpoint for it would lose work.
+  static void rethrow_unless_lost(const std::exception_ptr& error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const IoError& e) {
+      if (e.code() != EIO) throw;
+    }
   }
 
   void warn(const std::string& text) {

@@ -41,7 +41,7 @@ enum class Condition {
   whole,      ///< a manager's, and no damage is known
   foreign,    ///< no manager wrote it
   damaged,    ///< malformed, or a checksum disagrees
-  unreadable  ///< not now (EACCES, …), or not by this build
+  unreadable  ///< not now (EIO, EACCES, …), or not by this build
 };
 
 /// One of them.
@@ -215,7 +215,7 @@ class CheckpointFolder {
       file.condition = Condition::damaged;
     } catch (const IoError& e) {
       if (e.code() == ENOENT) return false;
-      file.condition = e.code() == EIO ? Condition::damaged : Condition::unreadable;
+      file.condition = Condition::unreadable;
     } catch (const Error&) {
       file.condition = Condition::unreadable;
     }

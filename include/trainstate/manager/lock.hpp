@@ -55,6 +55,10 @@ class FolderLock {
     if (errno == EWOULDBLOCK) {
       io::throw_io_error(folder, "another manager is writing to this folder, and only one may", errno);
     }
+    // EBADF: on NFS, what is locked must be open for writing.
+    if (errno != EBADF && errno != EINVAL && errno != ENOLCK && errno != EOPNOTSUPP && errno != ENOSYS) {
+      io::throw_io_error(folder, "cannot be locked", errno);
+    }
     return false;
   }
 
