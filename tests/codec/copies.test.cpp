@@ -37,7 +37,7 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
       add(torch::zeros({5, 3, 2, 4}, type), from.flip(0).transpose(1, 2).contiguous().transpose(1, 2));
     }
     add(torch::zeros({4}, torch::kComplexFloat).conj(), torch::rand({4}, torch::kComplexFloat));
-    add(torch::zeros({4}, torch::kComplexFloat).conj() torch::imag(), torch::rand({4}));  // a negative view
+    add(torch::imag(torch::zeros({4}, torch::kComplexFloat).conj()), torch::rand({4}));  // a negative view
     const torch::NoGradGuard no_grad;
     copy_all(copies, threads);
     for (std::size_t i = 0; i < copies.size(); ++i) {
