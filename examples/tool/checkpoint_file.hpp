@@ -34,7 +34,8 @@ struct CheckpointFile {
 
 /// Opens a file by what its bytes are. Throws what `read_document` throws.
 inline CheckpointFile open_file(const std::filesystem::path& path, ts::format::ReadOptions options = {}) {
-  options.align = false;  // the tool takes elements wherever they are
+  options.align = false;     // the tool takes elements wherever they are
+  options.checksums = true;  // to be shown
   CheckpointFile file{path, 0, "safetensors", {}};
   const auto image = ts::io::MappedFile(path).storage();
   file.size = image->size;
