@@ -13,7 +13,7 @@ else
   repetitions=9 few=5 seconds=0.2 results=$here/results readme=$here/../README.md
 fi
 mkdir -p "$results"
-TRAINSTATE_BENCH_DIR=$(mktemp -d "${TRAINSTATE_BENCH_DIR:-${TMPDIR:-/tmp}}/trainstate_bench.XXXXXX")
+TRAINSTATE_BENCH_DIR=$(TMPDIR=${TRAINSTATE_BENCH_DIR:-${TMPDIR:-/tmp}} mktemp -d)
 export TRAINSTATE_BENCH_DIR
 trap 'rm -rf "$TRAINSTATE_BENCH_DIR"' EXIT
 parts=$TRAINSTATE_BENCH_DIR/parts

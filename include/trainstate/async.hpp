@@ -213,9 +213,11 @@ inline PendingSave begin_save(format::Document document, const std::filesystem::
 /// As `save`, but returns as soon as the state is copied to memory (a snapshot: nothing that happens to `x` from then
 /// on changes the file); the file is written by a thread of its own. At most two saves of a process are outstanding,
 /// then this call waits for the older one; all of them are written one after the other, in the order of the calls. The
-/// memory of snapshots, at most that of two, is kept for the next (see `release_snapshot_memory`); that of tensors on a
-/// GPU is pinned. `options.progress` is called on the writing thread. Throws at once what cannot be stored; everything
-/// else that `save` throws comes from `wait`. The one exception to a whole copy is `options.reuse_unchanged`.
+/// memory of snapshots, at most that of two (with `options.reuse_unchanged` also the copies that either of the last two
+/// snapshots of this process had a use for), is kept for the next: see `release_snapshot_memory`. That of tensors on a
+/// GPU is pinned. `options.progress` is called on the writing thread, and must not begin a save itself. Throws at once
+/// what cannot be stored; everything else that `save` throws comes from `wait`. O(bytes) for the copy, which is whole
+/// but for `options.reuse_unchanged`.
 template <class T>
 PendingSave save_async(const T& x, const std::filesystem::path& path, const SaveOptions& options = {}) {
   detail::QueuePlace place;

@@ -79,5 +79,15 @@ namespace detail {
   }
 }
 
+/// Runs `f`; the texts of this library's errors get a prefix.
+template <class F>
+decltype(auto) with_prefix(const std::string& prefix, F&& f) {
+  try {
+    return f();
+  } catch (const Error&) {
+    rethrow_with_prefix(prefix);
+  }
+}
+
 }  // namespace detail
 }  // namespace trainstate

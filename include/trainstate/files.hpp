@@ -19,6 +19,7 @@
 #include "trainstate/file_format.hpp"
 #include "trainstate/format/container.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/format/tensors.hpp"
 #include "trainstate/format/views.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
@@ -28,41 +29,10 @@
 namespace trainstate {
 namespace detail {
 
-/// Calls `f(tensor, path)` for every tensor of a tree.
-template <class F>
-void for_each_tensor_info(const BasicValue<TensorInfo>& value, std::string& path, const F& f);
-
-template <class F>
-void for_each_tensor_info(const BasicStateDict<TensorInfo>& dict, std::string& path, const F& f) {
-  const std::size_t size = path.size();
-  for (const auto& [key, value] : dict) {
-    append_key(path, key);
-    for_each_tensor_info(value, path, f);
-    path.resize(size);
-  }
-}
-
-template <class F>
-void for_each_tensor_info(const BasicValue<TensorInfo>& value, std::string& path, const F& f) {
-  if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
-    for_each_tensor_info(*dict, path, f);
-  } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
-    const std::size_t size = path.size();
-    for (std::size_t i = 0; i < list->size(); ++i) {
-      append_key(path, static_cast<std::int64_t>(i));
-      for_each_tensor_info((*list)[i], path, f);
-      path.resize(size);
-    }
-  } else if (const auto* tensor = value.get_if<TensorInfo>(); tensor && tensor->numel() != 0) {
-    f(*tensor, path);
-  }
-}
-
 /// The paths of tensors that show the very same elements: a list for each group of them, in the order of the tree.
 inline List find_ties(const BasicStateDict<TensorInfo>& tree) {
   std::vector<const TensorInfo*> sorted;
-  std::string path;
-  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string&) { sorted.push_back(&tensor); });
+  format::for_each_tensor(tree, [&](const TensorInfo& tensor, const std::string&) { sorted.push_back(&tensor); });
   const format::ViewOrder less;
   std::sort(sorted.begin(), sorted.end(), less);
   // One of each group; most trees have none.
@@ -73,7 +43,7 @@ inline List find_ties(const BasicStateDict<TensorInfo>& tree) {
   List ties;
   if (groups.empty()) return ties;
   std::vector<List*> in_order;
-  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string& place) {
+  format::for_each_tensor(tree, [&](const TensorInfo& tensor, const std::string& place) {
     const auto group = groups.find(&tensor);
     if (group == groups.end()) return;
     if (group->second.empty()) in_order.push_back(&group->second);
@@ -124,8 +94,7 @@ inline std::optional<c10::Device> present_device(const std::string& name) {
 
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
 inline void find_devices(const BasicStateDict<TensorInfo>& tree, Source& source) {
-  std::string path;
-  for_each_tensor_info(tree, path, [&](const TensorInfo& tensor, const std::string& place) {
+  format::for_each_tensor(tree, [&](const TensorInfo& tensor, const std::string& place) {
     const std::string& device = tensor.storage->device;
     if (device == "cpu") return;
     try {

@@ -40,12 +40,12 @@ class SnapshotMemory {
   }
 
   /// What an earlier snapshot copied from memory that has not been written to since; nothing if there is no such copy.
-  [[nodiscard]] const TensorInfo* unchanged(const ContentVersion& version) {
+  [[nodiscard]] std::optional<TensorInfo> unchanged(const ContentVersion& version) {
     const std::lock_guard lock(mutex_);
     const auto at = copies_.find(version.key());
-    if (at == copies_.end() || !at->second.version.same_as(version)) return nullptr;
+    if (at == copies_.end() || !at->second.version.same_as(version)) return std::nullopt;
     at->second.last_used = number_;
-    return &at->second.copy;
+    return at->second.copy;
   }
 
   void remember(ContentVersion version, const TensorInfo& copy) {
@@ -186,7 +186,7 @@ class Snapshot {
     std::optional<ContentVersion> version;
     if (reuses_ && !small) version = ContentVersion::of(tensor);
     if (version) {
-      if (const TensorInfo* const copy = memory_.unchanged(*version)) return *copy;
+      if (auto copy = memory_.unchanged(*version)) return *std::move(copy);
     }
     TensorInfo copy{live.dtype, live.shape, TensorInfo::contiguous_strides(live.shape), nullptr, 0};
     if (size == 0) {

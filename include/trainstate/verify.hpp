@@ -2,15 +2,14 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <set>
+#include <string>
 #include <utility>
+#include <variant>
 
-#include "trainstate/basic_state_dict.hpp"
 #include "trainstate/format/container.hpp"
-#include "trainstate/format/document.hpp"
+#include "trainstate/format/tensors.hpp"
+#include "trainstate/format/views.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/report.hpp"
 #include "trainstate/tensor_info.hpp"
@@ -23,35 +22,6 @@ struct VerifyOptions {
   io::Progress progress = {};
 };
 
-namespace detail {
-
-/// Adds up the bytes of tensors, tied ones once.
-class TensorBytes {
- public:
-  void add(const BasicStateDict<TensorInfo>& dict) {
-    for (const auto& [key, value] : dict) add(value);
-  }
-
-  [[nodiscard]] std::uint64_t total() const noexcept { return total_; }
-
- private:
-  void add(const BasicValue<TensorInfo>& value) {
-    if (const auto* dict = value.get_if<BasicStateDict<TensorInfo>>()) {
-      add(*dict);
-    } else if (const auto* list = value.get_if<BasicList<TensorInfo>>()) {
-      for (const auto& item : *list) add(item);
-    } else if (const auto* tensor = value.get_if<TensorInfo>(); tensor && tensor->nbytes() != 0) {
-      const bool added = seen_.emplace(tensor->storage->data + tensor->offset, tensor->nbytes()).second;
-      if (added) total_ += tensor->nbytes();
-    }
-  }
-
-  std::set<std::pair<const std::byte*, std::size_t>> seen_;
-  std::uint64_t total_ = 0;
-};
-
-}  // namespace detail
-
 /// Reads all of a file and checks it: structure, and the checksum of every tensor (XXH3-64 of trainstate's own files,
 /// CRC-32 of other `.pt` files). Touches no live object and needs no type. The report has the bytes of tensors that
 /// were read, the time, and a warning where a file carries no checksums (safetensors of other programs, PyTorch's older
@@ -59,13 +29,15 @@ class TensorBytes {
 /// file that a load would refuse.
 inline Report verify(const std::filesystem::path& path, const VerifyOptions& options = {}) {
   const auto start = std::chrono::steady_clock::now();
-  auto document =
-      format::read_document(path, {.verify = true, .threads = options.threads, .progress = options.progress});
+  auto document = format::read_document(
+      path, {.verify = true, .threads = options.threads, .progress = options.progress, .align = false});
   Report report;
-  detail::TensorBytes bytes;
-  bytes.add(document.tree);
-  if (document.manifest) bytes.add(*document.manifest);
-  report.bytes = bytes.total();
+  format::ViewMap<std::monostate> seen;  // tied tensors are read once
+  const auto add = [&](const TensorInfo& tensor, const std::string&) {
+    if (seen.try_emplace(&tensor).second) report.bytes += tensor.nbytes();
+  };
+  format::for_each_tensor(document.tree, add);
+  if (document.manifest) format::for_each_tensor(*document.manifest, add);
   report.warnings = std::move(document.warnings);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

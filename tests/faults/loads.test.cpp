@@ -24,12 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace io = trainstate::io;
 namespace ts = trainstate;
-using faults::contains;
-using faults::formats;
-using faults::name_of;
-using faults::Outcome;
-using faults::outcome_of;
-using faults::Run;
+using namespace faults;
 using ts::tests::FaultyPosix;
 using ts::tests::TemporaryFolder;
 using Faults = FaultyPosix::Faults;

@@ -26,13 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace io = trainstate::io;
 namespace ts = trainstate;
-using faults::contains;
-using faults::formats;
-using faults::name_of;
-using faults::Outcome;
-using faults::outcome_of;
-using faults::Run;
-using faults::text_of;
+using namespace faults;
 using ts::tests::contents;
 using ts::tests::FaultyPosix;
 using ts::tests::put;

@@ -32,6 +32,7 @@
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/json_reader.hpp"
 #include "trainstate/format/json_writer.hpp"
+#include "trainstate/format/nesting.hpp"
 #include "trainstate/format/text.hpp"
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/tensor_info.hpp"
@@ -77,7 +78,7 @@ class TreeEncoder {
 
   /// Appends the tree. Throws FormatError where it is nested deeper than `max_depth` or has tensors that are not given.
   void write(const Tree& dict) {
-    const Nesting nesting(*this);
+    const Nesting nesting = enter();
     json_ += '{';
     bool first = true;
     for (const auto& [key, value] : dict) {
@@ -90,19 +91,9 @@ class TreeEncoder {
   }
 
  private:
-  class Nesting {
-   public:
-    explicit Nesting(TreeEncoder& encoder) : depth_(encoder.depth_) {
-      if (depth_ == max_depth) throw FormatError("nested deeper than " + std::to_string(max_depth) + " levels");
-      ++depth_;
-    }
-    Nesting(const Nesting&) = delete;
-    Nesting& operator=(const Nesting&) = delete;
-    ~Nesting() { --depth_; }
-
-   private:
-    std::size_t& depth_;
-  };
+  [[nodiscard]] Nesting enter() {
+    return {depth_, [] { throw FormatError("nested deeper than " + std::to_string(max_depth) + " levels"); }};
+  }
 
   void write_key(const Key& key) {
     if (const auto* number = std::get_if<std::int64_t>(&key)) {
@@ -163,7 +154,7 @@ class TreeEncoder {
       json_ += '}';
       return;
     }
-    const Nesting nesting(*this);
+    const Nesting nesting = enter();
     json_ += '[';
     bool first = true;
     for (const auto& item : list) {
@@ -200,22 +191,12 @@ class TreeDecoder {
   }
 
  private:
-  class Nesting {
-   public:
-    explicit Nesting(TreeDecoder& decoder) : depth_(decoder.depth_) {
-      if (depth_ == max_depth) decoder.json_.fail("at most " + std::to_string(max_depth) + " levels");
-      ++depth_;
-    }
-    Nesting(const Nesting&) = delete;
-    Nesting& operator=(const Nesting&) = delete;
-    ~Nesting() { --depth_; }
-
-   private:
-    std::size_t& depth_;
-  };
+  [[nodiscard]] Nesting enter() {
+    return {depth_, [&] { json_.fail("at most " + std::to_string(max_depth) + " levels"); }};
+  }
 
   Tree rest_of_dict(std::optional<std::string_view> key) {
-    const Nesting nesting(*this);
+    const Nesting nesting = enter();
     detail::DictBuilder<TensorInfo> dict;
     while (key) {
       Key decoded = read_key(*key);
@@ -257,7 +238,7 @@ class TreeDecoder {
   }
 
   TreeList read_list() {
-    const Nesting nesting(*this);
+    const Nesting nesting = enter();
     TreeList list;
     json_.begin_array();
     while (json_.next_item()) {
@@ -299,7 +280,7 @@ class TreeDecoder {
     if (tag == 'l') {
       const auto number = json_.integer<std::uint64_t>();
       if (!tensors_) json_.fail("no list kept as a tensor");
-      const Nesting nesting(*this);
+      const Nesting nesting = enter();
       return tensors_->list(number);
     }
     const std::string_view text = json_.string();

@@ -20,6 +20,7 @@
 #include "trainstate/error.hpp"
 #include "trainstate/format/dense.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/format/nesting.hpp"
 #include "trainstate/format/pickle/globals.hpp"
 #include "trainstate/format/pickle/opcodes.hpp"
 #include "trainstate/format/text.hpp"
@@ -151,21 +152,10 @@ class TreePickler {
   void write_alternative(const TreeList& list) { write(list); }
   void write_alternative(const Tree& dict) { write(dict); }
 
-  class Level {
-   public:
-    explicit Level(TreePickler& pickler) : depth_(pickler.depth_) {
-      if (depth_ == max_depth) {
-        throw FormatError(pickler.place() + "nested deeper than " + std::to_string(max_depth) + " levels");
-      }
-      ++depth_;
-    }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-    ~Level() { --depth_; }
-
-   private:
-    std::size_t& depth_;
-  };
+  [[nodiscard]] Nesting enter() {
+    return {depth_,
+            [&] { throw FormatError(place() + "nested deeper than " + std::to_string(max_depth) + " levels"); }};
+  }
 
   void write_key(const Key& key) {
     if (const auto* number = std::get_if<std::int64_t>(&key)) {
@@ -176,7 +166,7 @@ class TreePickler {
   }
 
   void write(const Tree& dict) {
-    const Level level(*this);
+    const Nesting nesting = enter();
     op(Op::empty_dict);
     if (dict.empty()) return;
     op(Op::mark);
@@ -190,7 +180,7 @@ class TreePickler {
   }
 
   void write(const TreeList& list) {
-    const Level level(*this);
+    const Nesting nesting = enter();
     // The optimizers' one tuple, which Python code may take apart as such.
     const bool tuple = !path_.empty() && path_.back() == Key("betas");
     if (!tuple) op(Op::empty_list);

@@ -19,6 +19,7 @@
 #include "trainstate/error.hpp"
 #include "trainstate/format/dense.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/format/nesting.hpp"
 #include "trainstate/format/pickle/objects.hpp"
 #include "trainstate/format/text.hpp"
 #include "trainstate/path.hpp"
@@ -59,7 +60,7 @@ class TreeBuilder {
   /// what a state dict has no place for, naming its path.
   Tree build(pickle::Id root) {
     if (objects_.kind(root) == Kind::dict) return dict_of(root);
-    const Level level(*this);
+    const Nesting nesting = enter();
     Tree tree;
     tree[""] = value_of(root);
     return tree;
@@ -123,24 +124,12 @@ class TreeBuilder {
     return tensor_of(id);
   }
 
-  class Level {
-   public:
-    explicit Level(TreeBuilder& builder) : depth_(builder.depth_) {
-      if (depth_ == max_depth) {
-        builder.fail("nested deeper than " + std::to_string(max_depth) + " levels, or inside itself");
-      }
-      ++depth_;
-    }
-    Level(const Level&) = delete;
-    Level& operator=(const Level&) = delete;
-    ~Level() { --depth_; }
-
-   private:
-    std::size_t& depth_;
-  };
+  [[nodiscard]] Nesting enter() {
+    return {depth_, [&] { fail("nested deeper than " + std::to_string(max_depth) + " levels, or inside itself"); }};
+  }
 
   TreeList list_of(Id id) {
-    const Level level(*this);
+    const Nesting nesting = enter();
     const auto& items = objects_.items(id);
     if (items.size() > values_left_) spend(values_left_, items.size());
     TreeList list;
@@ -154,7 +143,7 @@ class TreeBuilder {
   }
 
   Tree dict_of(Id id) {
-    const Level level(*this);
+    const Nesting nesting = enter();
     const auto& items = objects_.items(id);
     if (items.size() > values_left_) spend(values_left_, items.size());
     Tree dict;

@@ -152,17 +152,9 @@ inline std::vector<std::byte> write_to_memory(const Document& document, const Wr
   return image;
 }
 
-inline Layout layout_for(const Document& document, const std::filesystem::path& path) {
-  try {
-    return Layout(document);
-  } catch (const Error&) {
-    detail::rethrow_with_prefix(path.string() + ": ");
-  }
-}
-
 inline void write_to_file(const Document& document, const std::filesystem::path& path, const io::WriteMode& mode,
                           const WriteOptions& options) {
-  Layout layout = layout_for(document, path);
+  Layout layout = detail::with_prefix(path.string() + ": ", [&] { return Layout(document); });
   io::AtomicFile file(path, mode);
   file.reserve(layout.file_size());
   FileJob job(layout, file);
