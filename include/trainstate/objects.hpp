@@ -13,6 +13,7 @@
 #include "trainstate/adapter.hpp"
 #include "trainstate/codec/assemble.hpp"
 #include "trainstate/codec/shared_memory.hpp"
+#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/report.hpp"
 #include "trainstate/state_dict.hpp"
@@ -32,8 +33,10 @@ struct Source {
   StateDict components = {};
   bool has_manifest = false;
   bool in_memory = false;
+  std::string path = {};  ///< where in the file the tree stands, if it is not the whole
   std::vector<std::string> warnings = {};
   std::unordered_map<std::string, c10::Device> devices = {};
+  const io::MappedFile* file = nullptr;  ///< where tensors of the tree are mapped that may be read from it again
 };
 
 /// What is saved: the tree, and what the manifest has to add.
@@ -126,6 +129,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     GeneratorGuard guard(names);
     Plan plan;
     LoadContext context(options, names.names, report, plan);
+    context.path = std::move(source.path);
     context.devices = std::move(source.devices);
     context.has_manifest = source.has_manifest;
     context.in_memory = source.in_memory;
@@ -138,6 +142,8 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     if (source.in_memory) plan.own_sources();
     if (!context.acceptable()) return false;
     if (apply) {
+      // A migration may have written to tensors where they are mapped, which the file does not show.
+      if (source.file && report.migrated.empty()) plan.read_from(*source.file);
       plan.apply(options.threads, [&] { names.put_back_all(); });
       guard.applied();
     }

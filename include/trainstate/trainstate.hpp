@@ -12,6 +12,7 @@
 #include "trainstate/mode.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
+#include "trainstate/registry.hpp"
 #include "trainstate/report.hpp"
 #include "trainstate/schedulers.hpp"
 #include "trainstate/schema.hpp"

@@ -11,6 +11,7 @@
 #include "support/printing.hpp"
 #include "support/temporary_folder.hpp"
 #include "trainstate/checkpoint.hpp"
+#include "trainstate/upgrade.hpp"
 
 namespace {
 
@@ -313,6 +314,92 @@ TEST_CASE("a described module: its tensors once, under Python's names; the rest 
   CHECK(report.warnings.size() == 3);  // hidden, history, note
   CHECK(other->seen.equal(saved->seen));
   CHECK(other->note == "40");
+}
+
+// Components among the fields of modules: each with versions of its own
+// ------------------------------------------------
+
+struct OptionsV1 {
+  double lr = 0;
+  static constexpr auto describe() {
+    return ts::component<OptionsV1>("options", ts::version<1>, ts::flat, ts::hyper("lr", &OptionsV1::lr));
+  }
+};
+
+struct Options {
+  double rate = 0;
+  static constexpr auto describe() {
+    return ts::component<Options>("options", ts::version<2>, ts::flat, ts::hyper("rate", &Options::rate),
+                                  ts::migrate<1>([](auto& d) {
+                                    d.set("rate", 10 * d.at("lr").template as<double>());
+                                    d.erase("lr");
+                                  }));
+  }
+};
+
+struct CountV1 {
+  std::int64_t n = 0;
+  static constexpr auto describe() {
+    return ts::component<CountV1>("count", ts::version<1>, ts::state("n", &CountV1::n));
+  }
+};
+
+struct Count {
+  std::int64_t steps = 0;
+  static constexpr auto describe() {
+    return ts::component<Count>("count", ts::version<2>, ts::state("steps", &Count::steps),
+                                ts::migrate<1>([](auto& d) { d.rename("state/n", "state/steps"); }));
+  }
+};
+
+template <class O, class C>
+struct LayerImpl : nn::Module {
+  O options;
+  std::vector<C> counts{C{1}, C{2}};
+  static constexpr auto describe() {
+    return ts::component<LayerImpl>("layer", ts::version<1>, ts::hyper("options", &LayerImpl::options),
+                                    ts::state("counts", &LayerImpl::counts));
+  }
+};
+
+template <class O, class C>
+struct StackImpl : nn::Module {
+  O options;
+  C count;
+  std::shared_ptr<LayerImpl<O, C>> layer = register_module("layer", std::make_shared<LayerImpl<O, C>>());
+  static constexpr auto describe() {
+    return ts::component<StackImpl>("stack", ts::version<1>, ts::hyper("options", &StackImpl::options),
+                                    ts::state("count", &StackImpl::count), ts::state("layer", &StackImpl::layer));
+  }
+};
+
+TEST_CASE("components among a module's fields, and its submodules', have versions of their own") {
+  StackImpl<OptionsV1, CountV1> old;
+  old.options.lr = 0.5;
+  old.count.n = 3;
+  old.layer->options.lr = 0.25;
+  old.layer->counts = {{5}, {7}};
+  StackImpl<Options, Count> live;
+  const auto report = ts::from_bytes(live, ts::to_bytes(old), {.hyper = ts::HyperPolicy::file});
+  CHECK(report.migrated.size() == 5);
+  CHECK(report.warnings.empty());
+  const auto is_todays = [](const StackImpl<Options, Count>& stack) {
+    return stack.options.rate == 5 && stack.count.steps == 3 && stack.layer->options.rate == 2.5 &&
+           stack.layer->counts.at(0).steps == 5 && stack.layer->counts.at(1).steps == 7;
+  };
+  CHECK(is_todays(live));
+
+  // Today's file has today's versions, and so has one that was upgraded.
+  StackImpl<Options, Count> again;
+  CHECK(ts::from_bytes(again, ts::to_bytes(live), {.hyper = ts::HyperPolicy::file}).migrated.empty());
+  CHECK(is_todays(again));
+  const TemporaryFolder folder;
+  ts::save(ts::checkpoint("model"_key = old), folder / "old.pt");
+  StackImpl<Options, Count> upgraded;
+  auto ckpt = ts::checkpoint("model"_key = upgraded);
+  CHECK(ts::upgrade(ckpt, folder / "old.pt", folder / "new.pt").migrated.size() == 5);
+  CHECK(ts::load(ckpt, folder / "new.pt", {.hyper = ts::HyperPolicy::file}).migrated.empty());
+  CHECK(is_todays(upgraded));
 }
 
 }  // namespace

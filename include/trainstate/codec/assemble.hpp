@@ -1,6 +1,7 @@
 // Joins a file's tree and its manifest, so that migration hooks and codecs see whole records.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,9 +60,27 @@ inline std::pair<std::string, std::string> owner_of(const std::string& path, con
   return {std::string(owner), name};
 }
 
+/// The kinds of components whose records in a tree have no place for a version.
+inline constexpr std::string_view kinds_beside[] = {"flat", "checkpoint", "optimizer"};
+
 /// Completes `root` from the manifest's `components`: a module becomes `{"version", "params", "state"}`, with the state
 /// that is no tensor beside the tensors; other records whose place has none for it take theirs along as `manifest_key`.
-inline void assemble(Value& root, const StateDict& components) {
+inline void assemble(Value& root, StateDict components) {
+  // What a module's own record holds is beside the tree still.
+  for (auto& [key, value] : components) {
+    const auto* owner = std::get_if<std::string>(&key);
+    auto* module = value.get_if<StateDict>();
+    const auto kind = module ? text_in(*module, "kind") : "";
+    if (!owner || (kind != "module" && kind != "submodule")) continue;
+    const std::string prefix = owner->empty() ? "" : *owner + '/';
+    for (const auto& [inner_key, record] : components) {
+      const auto* path = std::get_if<std::string>(&inner_key);
+      if (!path || !path->starts_with(prefix) || path->size() == prefix.size() || !record.is<StateDict>()) continue;
+      if (std::ranges::count(kinds_beside, text_in(record.as<StateDict>(), "kind")) == 0) continue;
+      Value* inside = module->find(std::string_view(*path).substr(prefix.size()));
+      if (inside && inside->is<StateDict>()) inside->as<StateDict>()[manifest_key] = record;
+    }
+  }
   const auto each = [&](std::string_view kind, const auto& f) {
     for (const auto& [key, value] : components) {
       const auto* path = std::get_if<std::string>(&key);
@@ -87,7 +106,7 @@ inline void assemble(Value& root, const StateDict& components) {
     record["state"] = std::move(state);
     *module = std::move(record);
   });
-  for (const std::string_view kind : {"flat", "checkpoint", "optimizer"}) {
+  for (const std::string_view kind : kinds_beside) {
     each(kind, [&](const std::string& path, const StateDict& record) {
       Value* value = at_manifest_path(root, path);
       if (value && value->is<StateDict>()) value->as<StateDict>()[manifest_key] = record;

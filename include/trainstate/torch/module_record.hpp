@@ -117,6 +117,7 @@ void migrate_module(const T* live, Value& value, LoadContext& context, std::stri
     context.note_component(component_name<T>, component_version<T>, kind);
     run_migrations<T>(version, *dict, context);
     (*dict)["version"] = component_version<T>;
+    migrate_fields(live, *dict, context);
     Value* state = dict->find("state");
     if (state && state->is<StateDict>()) migrate_submodules(live, state->as<StateDict>(), context);
   } else {
@@ -128,6 +129,23 @@ void migrate_module(const T* live, Value& value, LoadContext& context, std::stri
     if (was != before.end() && was->second != now)
       context.renamed[context.path + '/' + was->second] = context.path + '/' + now;
   }
+}
+
+/// Brings the components among a module's fields to today's versions.
+template <ModuleClass T>
+void migrate_fields(const T* live, StateDict& record, LoadContext& context) {
+  boost::hana::for_each(fields<T>, [&]<class F>(F) {
+    using M = FieldType<F>;
+    if constexpr (!ModuleField<M> && !ModuleRange<M>) {
+      const Key part = std::string(section(F::role)), key = std::string(F::name());
+      Value* values = record.find_key(part);
+      Value* field = values && values->is<StateDict>() ? values->as<StateDict>().find_key(key) : nullptr;
+      if (!field) return;
+      const auto outer = context.enter(part);
+      const auto scope = context.enter(key);
+      migrate_value<M>(live ? &F::get(*live) : nullptr, *field, context);
+    }
+  });
 }
 
 template <ModuleClass T>
