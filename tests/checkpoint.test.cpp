@@ -361,6 +361,36 @@ TEST_CASE("a flipped bit anywhere is found before anything live is touched") {
   CHECK(ts::state_dict(live.checkpoint()) == before);
 }
 
+struct Doubled {
+  torch::Tensor values = torch::arange(100'000, torch::kFloat32), others = torch::zeros({100'000});
+  static constexpr auto describe() {
+    return ts::component<Doubled>("doubled", ts::version<2>, ts::state("values", &Doubled::values),
+                                  ts::state("others", &Doubled::others), ts::migrate<1>([](ts::StateDict& d) {
+                                    auto values = d.find("state/values")->as<torch::Tensor>();
+                                    values.mul_(2);
+                                    values.data_ptr<float>()[0] = 7;
+                                  }));
+  }
+};
+
+TEST_CASE("what a migration writes to a tensor where it is mapped arrives, verified or not") {
+  const TemporaryFolder folder;
+  ts::StateDict tree = ts::state_dict(Doubled());
+  tree["version"] = 1;
+  ts::write(tree, folder / "old.safetensors");
+  auto expected = torch::arange(100'000, torch::kFloat32) * 2;
+  expected[0] = 7;
+  for (const bool verify : {true, false}) {
+    CAPTURE(verify);
+    Doubled live;
+    live.values.zero_();
+    live.others.fill_(3);
+    CHECK(ts::load(live, folder / "old.safetensors", {.verify = verify}).migrated.size() == 1);
+    CHECK(live.values.equal(expected));
+    CHECK(live.others.equal(torch::zeros({100'000})));
+  }
+}
+
 TEST_CASE("a progress callback sees all bytes; what it throws cancels the call and passes through") {
   const TemporaryFolder folder;
   Run saved(1), live(0);

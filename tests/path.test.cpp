@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <random>
 #include <string>
+#include <vector>
 
 namespace detail = trainstate::detail;
 using trainstate::Key;
@@ -64,4 +67,30 @@ TEST_CASE("path: keys are joined, escaped, whatever their kind") {
   CHECK(detail::join("a~1b", "c/d") == "a~1b/c~1d");
   CHECK(detail::to_string(Key("x")) == "x");
   CHECK(detail::to_string(Key(std::int64_t{5})) == "5");
+}
+
+TEST_CASE("path: keys are sorted as they compare, however alike they begin") {
+  std::mt19937 random(1);
+  using namespace std::string_literals;
+  const std::string beginnings[] = {"", "a", "model.layers.", "model.layers.1\xff"};
+  const std::string letters = "ab\0\x7f\x80\xff.0"s;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Key> keys;
+    for (unsigned i = 0, n = round % 40; i < n; ++i) {
+      if (round % 3 == 0 && random() % 3 == 0) {
+        keys.emplace_back(static_cast<std::int64_t>(random() % 5) - 2);
+        continue;
+      }
+      std::string text = beginnings[round % 5 == 4 ? random() % 4 : static_cast<unsigned>(round) % 4];
+      for (auto left = random() % 12; left > 0; --left) text += letters[random() % letters.size()];
+      keys.emplace_back(std::move(text));
+    }
+    std::vector<const Key*> sorted;
+    for (const Key& key : keys) sorted.push_back(&key);
+    detail::sort_by_key(sorted, [](const Key& key) -> const Key& { return key; });
+    std::vector<Key> found;
+    for (const Key* key : sorted) found.push_back(*key);
+    std::sort(keys.begin(), keys.end());
+    CHECK(found == keys);
+  }
 }

@@ -39,7 +39,7 @@ const std::vector<Room>& rooms() {
       {"adapter", "adapter\\.hpp", {"base", "tree", "component", "compat", "state_dict", "codec", "torch"}, true},
       {"objects",
        "objects\\.hpp",
-       {"base", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
+       {"base", "io", "tree", "component", "compat", "state_dict", "codec", "torch", "adapter"},
        true},
       {"schedulers",
        "schedulers\\.hpp|schedulers/.*",

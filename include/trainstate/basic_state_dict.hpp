@@ -170,12 +170,14 @@ class BasicStateDict {
   Value& insert(Key key, Value value);
   void replace_key(const Key& from, Key to);
   void reindex();
+  [[nodiscard]] std::vector<value_type*> sorted() const;
+  void index(const std::vector<value_type*>& sorted);
 
   friend class detail::DictBuilder<Tensor>;
 
   Entries entries_;
   // Empty, or of all entries; filled only from `index_from` entries on. Ordered, since no choice of keys in a hostile
-  // file can make that slow.
+  // file can make that slow; with keys of its own, since a lookup would wait for each entry otherwise.
   std::map<Key, Value*> index_;
 };
 
@@ -201,14 +203,15 @@ class DictBuilder {
     return std::move(dict_);
   }
 
-  /// A key that was appended twice; nullptr if there is none. O(n log n).
-  [[nodiscard]] const Key* find_twin() const {
-    std::vector<const Key*> keys;
-    keys.reserve(dict_.size());
-    for (const auto& [key, value] : dict_) keys.push_back(&key);
-    std::sort(keys.begin(), keys.end(), [](const Key* a, const Key* b) { return *a < *b; });
-    const auto twin = std::adjacent_find(keys.begin(), keys.end(), [](const Key* a, const Key* b) { return *a == *b; });
-    return twin == keys.end() ? nullptr : *twin;
+  /// For any keys: calls `refuse(key)`, which throws, with one that was appended twice. O(n log n).
+  template <class Refuse>
+  [[nodiscard]] BasicStateDict<Tensor> take(const Refuse& refuse) {
+    const auto sorted = dict_.sorted();
+    const auto twin = std::adjacent_find(sorted.begin(), sorted.end(),
+                                         [](const auto* a, const auto* b) { return a->first == b->first; });
+    if (twin != sorted.end()) refuse((*twin)->first);
+    dict_.index(sorted);
+    return std::move(dict_);
   }
 
  private:
@@ -318,12 +321,22 @@ auto BasicStateDict<Tensor>::insert(Key key, Value value) -> Value& {
 template <class Tensor>
 void BasicStateDict<Tensor>::reindex() {
   index_.clear();
-  if (entries_.size() < index_from) return;
-  std::vector<value_type*> sorted;
-  sorted.reserve(entries_.size());
-  for (const auto& entry : entries_) sorted.push_back(entry.get());
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
-  for (auto* entry : sorted) index_.emplace_hint(index_.end(), entry->first, &entry->second);
+  if (entries_.size() >= index_from) index(sorted());
+}
+
+template <class Tensor>
+auto BasicStateDict<Tensor>::sorted() const -> std::vector<value_type*> {
+  std::vector<value_type*> entries;
+  entries.reserve(entries_.size());
+  for (const auto& entry : entries_) entries.push_back(entry.get());
+  detail::sort_by_key(entries, [](const value_type& entry) -> const Key& { return entry.first; });
+  return entries;
+}
+
+template <class Tensor>
+void BasicStateDict<Tensor>::index(const std::vector<value_type*>& sorted) {
+  if (sorted.size() < index_from) return;
+  for (value_type* const entry : sorted) index_.emplace_hint(index_.end(), entry->first, &entry->second);
 }
 
 template <class Tensor>

@@ -7,6 +7,7 @@
 #include "trainstate/component.hpp"
 #include "trainstate/environment.hpp"
 #include "trainstate/error.hpp"
+#include "trainstate/export/torchscript.hpp"
 #include "trainstate/files.hpp"
 #include "trainstate/manager.hpp"
 #include "trainstate/mode.hpp"

@@ -1,6 +1,12 @@
 #include "trainstate/codec/copies.hpp"
 
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "support/temporary_folder.hpp"
 #include "support/torch_doctest.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 namespace {
 
@@ -44,6 +50,45 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
       CAPTURE(i);
       CHECK(copies[i].live.equal(expected[i]));
     }
+  }
+}
+
+TEST_CASE("large parts of a mapped file are read from it, small ones and other memory copied") {
+  using trainstate::detail::least_read;
+  namespace io = trainstate::io;
+  struct Reads : io::Posix {
+    std::atomic<std::size_t> bytes{0};
+    ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
+      bytes += size;
+      return Posix::pread(fd, to, size, at);
+    }
+  };
+  const trainstate::tests::TemporaryFolder folder;
+  constexpr std::size_t large = 3 * io::chunk_size + 5, total = large + 2 * least_read;
+  std::string content(total, '\0');
+  for (std::size_t i = 0; i < total; ++i) content[i] = static_cast<char>(i * i / 7);
+  trainstate::tests::put(folder / "file", content);
+  const torch::NoGradGuard no_grad;
+  for (const unsigned threads : {1U, 4U}) {
+    CAPTURE(threads);
+    const io::MappedFile file(folder / "file");
+    const auto all = at::from_blob(file.storage()->data, {static_cast<std::int64_t>(total)}, torch::kUInt8);
+    const auto part = [&](std::size_t from, std::size_t size) {
+      return all.narrow(0, static_cast<std::int64_t>(from), static_cast<std::int64_t>(size));
+    };
+    std::vector<Copy> copies;
+    for (const auto& from : {part(0, large), part(large, least_read), part(large + least_read, least_read - 1),
+                             part(total - 1, 1), torch::full({2'000'000}, 7, torch::kUInt8)}) {
+      copies.push_back({torch::zeros_like(from), from, ""});
+    }
+    copies.push_back({torch::zeros({400, 500}, torch::kUInt8).t(), part(9, 200'000).view({500, 400}), ""});
+    Reads reads;
+    const io::PosixOverride replaced(reads);
+    trainstate::detail::CopyRun run(copies, &file);
+    CHECK(reads.bytes == 0);
+    run.run(threads);
+    for (const Copy& copy : copies) CHECK(copy.live.equal(copy.from));
+    CHECK(reads.bytes == large + least_read - large % io::chunk_size);
   }
 }
 

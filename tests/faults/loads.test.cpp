@@ -169,6 +169,37 @@ TEST_CASE("loads: the same with several threads") {
   }
 }
 
+TEST_CASE("loads: what a read from the file does not deliver is taken from the mapping") {
+  using Call = FaultyPosix::Call;
+  for (const ts::Format format : formats) {
+    CAPTURE(name_of(format));
+    Place place(format, 9 << 16);
+    for (const unsigned threads : {1U, 4U}) {
+      const auto reads_of_load = [&](const Faults& faults, bool verify = false) {
+        FaultyPosix faulty(faults);
+        {
+          const io::PosixOverride replaced(faulty);
+          ts::load(place.live->parts(), place.path, {.verify = verify, .threads = threads});
+        }
+        check_read(place, "load");
+        return faulty.made(Call::pread);
+      };
+      const std::size_t reads = reads_of_load({});
+      CHECK(reads >= 3);
+      for (std::size_t n = 1; n <= reads; ++n) {
+        CAPTURE(n);
+        for (const int code : {EIO, EBADF, ESPIPE, EINTR})
+          reads_of_load({.first = n, .code = code, .kind = Call::pread});
+        reads_of_load({.first = n, .count = FaultyPosix::all, .kind = Call::pread});
+        reads_of_load({.first = n, .kind = Call::pread, .longest_transfer = 1000});
+      }
+      CHECK(reads_of_load({.longest_transfer = 0}) >= 3);
+      CHECK(reads_of_load({.interruptions = 3, .longest_transfer = 300'000, .halves = true}) > reads);
+      CHECK(reads_of_load({}, true) == 0);
+    }
+  }
+}
+
 TEST_CASE("loads: what is no file, or may not be read, is refused, and nothing live has changed") {
   Place place(ts::Format::safetensors);
   fs::create_directory(place.folder / "a_folder");

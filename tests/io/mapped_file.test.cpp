@@ -5,6 +5,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <span>
 #include <string>
 
 #include "support/temporary_folder.hpp"
@@ -113,6 +115,58 @@ TEST_CASE("mapped file: a failing system call is an IoError with its code") {
   calls.which = 3;
   CHECK(code_of(folder / "file") == 0);
   CHECK(calls.closed == 3);
+}
+
+TEST_CASE("mapped file: knows which bytes are its own") {
+  const TemporaryFolder folder;
+  put(folder / "file", "some bytes");
+  const io::MappedFile file(folder / "file");
+  const std::span<const std::byte> all{file.storage()->data, file.storage()->size};
+  CHECK(file.maps(all));
+  CHECK(file.maps(all.subspan(3, 4)));
+  CHECK(file.maps(all.last(0)));
+  CHECK_FALSE(file.maps({all.data(), all.size() + 1}));
+  CHECK_FALSE(file.maps({all.data() + 4, all.size() - 3}));
+  CHECK_FALSE(file.maps({all.data() - 1, 1}));
+  CHECK_FALSE(file.maps({all.data() + all.size(), 1}));
+  const std::byte elsewhere{};
+  CHECK_FALSE(file.maps({&elsewhere, 1}));
+  put(folder / "empty", "");
+  CHECK_FALSE(io::MappedFile(folder / "empty").maps(all));
+}
+
+TEST_CASE("mapped file: copies its bytes whatever becomes of the reads") {
+  const TemporaryFolder folder;
+  put(folder / "file", "some bytes");
+  const io::MappedFile file(folder / "file");
+  struct Reads : io::Posix {
+    std::size_t longest = 100;
+    int interruptions = 0, calls = 0, failing = 0;  // the number of the call that fails, from 1 on
+    ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
+      if (interruptions-- > 0) return errno = EINTR, -1;
+      return ++calls == failing ? (errno = EIO, -1) : Posix::pread(fd, to, std::min(size, longest), at);
+    }
+  };
+  const auto copied = [&](Reads& reads) {
+    const io::PosixOverride replaced(reads);
+    std::string to(6, '-');
+    file.copy({file.storage()->data + 3, 5}, reinterpret_cast<std::byte*>(to.data()));
+    return to;
+  };
+  for (const std::size_t longest : {0, 1, 2, 100}) {
+    for (const int interruptions : {0, 3}) {
+      for (const int failing : {0, 1, 2, 5}) {
+        CAPTURE(longest);
+        CAPTURE(failing);
+        Reads reads;
+        reads.longest = longest;
+        reads.interruptions = interruptions;
+        reads.failing = failing;
+        CHECK(copied(reads) == "e byt-");
+        CHECK(reads.calls > 0);
+      }
+    }
+  }
 }
 
 TEST_CASE("mapped file: a signal while opening is no error") {

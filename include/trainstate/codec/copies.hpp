@@ -18,6 +18,7 @@
 
 #include "trainstate/error.hpp"
 #include "trainstate/io/chunks.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 namespace trainstate::detail {
 
@@ -104,6 +105,9 @@ class StridedCopy {
   std::vector<Dim> dims_;
 };
 
+/// From this size on, reading from a file costs less than copying from pages of it that are not mapped yet.
+inline constexpr std::size_t least_read = std::size_t{128} << 10;
+
 /// Copies bytes, chunk by chunk.
 class CopyJob final : public io::ChunkJob {
  public:
@@ -112,31 +116,44 @@ class CopyJob final : public io::ChunkJob {
     const std::byte* from;
   };
 
-  CopyJob(const std::vector<Piece>& pieces, const std::vector<std::uint64_t>& sizes) : pieces_(pieces), sizes_(sizes) {}
+  /// Large parts of `file` (which may be null) are read, see io::MappedFile::copy.
+  CopyJob(const std::vector<Piece>& pieces, const std::vector<std::uint64_t>& sizes, const io::MappedFile* file)
+      : pieces_(pieces), sizes_(sizes), file_(file) {}
 
   [[nodiscard]] bool digests_in_order() const override { return false; }
   std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
     if (chunk.last == chunk.first + 1) {
       const Piece& piece = pieces_[chunk.first];
-      std::memmove(piece.to + chunk.from, piece.from + chunk.from, static_cast<std::size_t>(chunk.size));
+      copy(piece.from + chunk.from, static_cast<std::size_t>(chunk.size), piece.to + chunk.from);
     } else {
       for (std::size_t i = chunk.first; i < chunk.last; ++i) {
-        std::memmove(pieces_[i].to, pieces_[i].from, static_cast<std::size_t>(sizes_[i]));
+        copy(pieces_[i].from, static_cast<std::size_t>(sizes_[i]), pieces_[i].to);
       }
     }
     return {};
   }
 
  private:
+  void copy(const std::byte* from, std::size_t size, std::byte* to) const noexcept {
+    if (file_ && size >= least_read && file_->maps({from, size})) {
+      file_->copy({from, size}, to);
+    } else {
+      std::memmove(to, from, size);
+    }
+  }
+
   const std::vector<Piece>& pieces_;
   const std::vector<std::uint64_t>& sizes_;
+  const io::MappedFile* file_;
 };
 
 /// Copies that are ready to be made. Gradients must be off.
 class CopyRun {
  public:
-  /// Throws Error, or what LibTorch throws, if one cannot be made; nothing live has changed then.
-  explicit CopyRun(const std::vector<Copy>& copies) : copies_(copies), job_(pieces_, sizes_) {
+  /// Throws Error, or what LibTorch throws, if one cannot be made; nothing live has changed then. `file`, unless null,
+  /// maps sources that nobody has written to, and must live as long as this.
+  explicit CopyRun(const std::vector<Copy>& copies, const io::MappedFile* file = nullptr)
+      : copies_(copies), job_(pieces_, sizes_, file) {
     std::vector<Plain> plain;
     for (const Copy& copy : copies) {
       if (copy.live.sizes() != copy.from.sizes() || copy.live.scalar_type() != copy.from.scalar_type() ||

@@ -18,6 +18,7 @@
 
 #include "trainstate/codec/copies.hpp"
 #include "trainstate/error.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 namespace trainstate::detail {
 
@@ -75,6 +76,9 @@ class Plan {
     }
   }
 
+  /// Nobody has written to this mapping, or will until `apply` ends: sources there may be read from the file itself.
+  void read_from(const io::MappedFile& file) { file_ = &file; }
+
   [[nodiscard]] const std::vector<Copy>& copies() const { return copies_; }
 
   /// Throws what an attempt or a device throws, after everything has been undone. `threads` of the copies; 0 means as
@@ -85,7 +89,7 @@ class Plan {
     try {
       while (begun < attempts_.size()) attempts_[begun++].run->run();
       const c10::NoGradGuard no_grad;
-      copies.emplace(copies_);
+      copies.emplace(copies_, file_);
       copies->run_on_devices();
     } catch (...) {
       undo(begun);
@@ -146,6 +150,7 @@ class Plan {
 
   std::vector<Attempt> attempts_;
   std::vector<Copy> copies_;
+  const io::MappedFile* file_ = nullptr;
   std::vector<std::unique_ptr<Action>> assignments_, last_;
 };
 

@@ -113,6 +113,8 @@ class JsonReader {
   [[nodiscard]] I integer() {
     if (next_byte() != '-' && !is_digit(next_byte())) fail("an integer");
     const std::size_t begin = at_;
+    static_assert(sizeof(I) >= sizeof(int));
+    if (const int value = short_integer(); value >= 0) return static_cast<I>(value);
     const std::string_view text = number();
     I value{};
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -191,8 +193,12 @@ class JsonReader {
   [[nodiscard]] int byte() const { return at_ < text_.size() ? static_cast<unsigned char>(text_[at_]) : end_of_text; }
 
   [[nodiscard]] int next_byte() {
-    while (byte() == ' ' || byte() == '\n' || byte() == '\r' || byte() == '\t') ++at_;
-    return byte();
+    int c = byte();
+    while (c == ' ' || c == '\n' || c == '\r' || c == '\t') {
+      ++at_;
+      c = byte();
+    }
+    return c;
   }
 
   void begin(char bracket, std::string_view expected) {
@@ -290,6 +296,18 @@ class JsonReader {
       }
     }
     return value;
+  }
+
+  // An integer of few digits, as most are; -1 where anything else stands, which is not passed over then.
+  [[nodiscard]] int short_integer() {
+    const std::size_t begin = at_;
+    int value = 0;
+    while (at_ - begin < 9 && is_digit(byte())) value = value * 10 + (text_[at_++] - '0');
+    const int end = byte();
+    const bool leading_zero = text_[begin] == '0' && at_ - begin > 1;
+    if (at_ != begin && !leading_zero && (end == ',' || end == ']' || end == '}')) return value;
+    at_ = begin;
+    return -1;
   }
 
   void digits() {

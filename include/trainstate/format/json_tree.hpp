@@ -203,8 +203,7 @@ class TreeDecoder {
       dict.append(std::move(decoded), read_value());
       key = json_.next_key();
     }
-    if (const Key* const twin = dict.find_twin()) json_.fail("no second key " + shown(detail::to_string(*twin)));
-    return dict.take();
+    return dict.take([&](const Key& twin) { json_.fail("no second key " + shown(detail::to_string(twin))); });
   }
 
   Key read_key(std::string_view text) const {

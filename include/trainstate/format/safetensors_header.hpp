@@ -141,9 +141,13 @@ class HeaderParser {
       if (*key == "dtype") {
         once(dtype);
         const std::string_view tag = json.string();
-        const auto known = dtype_of(tag);
-        if (!known) fail(entry, "expected a dtype of the format, found " + shown(tag));
-        entry.dtype = *known;
+        // Most tensors of a file have the dtype of the one before.
+        if (tag != detail::facts(last_dtype_).tag) {
+          const auto known = dtype_of(tag);
+          if (!known) fail(entry, "expected a dtype of the format, found " + shown(tag));
+          last_dtype_ = *known;
+        }
+        entry.dtype = last_dtype_;
       } else if (*key == "shape") {
         once(shape);
         json.begin_array();
@@ -152,6 +156,7 @@ class HeaderParser {
           if (dimension > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
             fail(entry, "expected dimensions of 63 bits, found " + std::to_string(dimension));
           }
+          if (entry.shape.empty()) entry.shape.reserve(4);
           entry.shape.push_back(static_cast<std::int64_t>(dimension));
         }
       } else if (*key == "data_offsets") {
@@ -175,7 +180,7 @@ class HeaderParser {
     std::vector<std::string_view> names;
     names.reserve(header_.entries.size());
     for (const auto& entry : header_.entries) names.push_back(entry.name);
-    std::sort(names.begin(), names.end());
+    if (!std::is_sorted(names.begin(), names.end())) std::sort(names.begin(), names.end());
     const auto twin = std::adjacent_find(names.begin(), names.end());
     if (twin != names.end()) fail(shown(*twin) + ": expected a name once, found it twice");
   }
@@ -184,10 +189,11 @@ class HeaderParser {
     auto& order = header_.by_offset;
     order.resize(header_.entries.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const auto less = [&](std::size_t a, std::size_t b) {
       const Entry &x = header_.entries[a], &y = header_.entries[b];
       return std::pair(x.begin, x.end) < std::pair(y.begin, y.end);
-    });
+    };
+    if (!std::is_sorted(order.begin(), order.end(), less)) std::stable_sort(order.begin(), order.end(), less);
     std::uint64_t at = 0;
     for (const std::size_t i : order) {
       const Entry& entry = header_.entries[i];
@@ -212,6 +218,7 @@ class HeaderParser {
   std::string_view where_;
   std::span<const std::byte> image_;
   Header header_;
+  Dtype last_dtype_ = Dtype::f32;
 };
 
 }  // namespace trainstate::format::safetensors

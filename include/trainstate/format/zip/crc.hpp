@@ -1,6 +1,9 @@
-// CRC-32, the checksum of zip archives, by zlib.
+// CRC-32, the checksum of zip archives: by libdeflate where the build says that it is there, else by zlib.
 #pragma once
 
+#ifdef TRAINSTATE_WITH_LIBDEFLATE
+#include <libdeflate.h>
+#endif
 #include <zlib.h>
 
 #include <algorithm>
@@ -14,8 +17,8 @@
 
 namespace trainstate::format::zip {
 
-/// CRC-32 of bytes that come after those with the CRC `before`.
-[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+/// As `crc32`, by zlib in any case.
+[[nodiscard]] inline std::uint32_t zlib_crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
   uLong crc = before;
   while (!bytes.empty()) {
     const auto part = std::min<std::size_t>(bytes.size(), std::numeric_limits<uInt>::max());
@@ -23,6 +26,15 @@ namespace trainstate::format::zip {
     bytes = bytes.subspan(part);
   }
   return static_cast<std::uint32_t>(crc);
+}
+
+/// CRC-32 of bytes that come after those with the CRC `before`.
+[[nodiscard]] inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) {
+#ifdef TRAINSTATE_WITH_LIBDEFLATE
+  return bytes.empty() ? before : libdeflate_crc32(before, bytes.data(), bytes.size());
+#else
+  return zlib_crc32(bytes, before);
+#endif
 }
 
 /// CRC-32 of two parts as a whole, from those of each; `size` is the second one's. O(log size).
