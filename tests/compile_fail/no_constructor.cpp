@@ -1,6 +1,7 @@
 // A model is rebuilt by calling its constructor with its hyperparameters.
 // needs: libtorch
-// expect: trainstate: ModelRegistry calls the constructor of a model with its hyperparameters (ts::hyper) in declared order: give it such a constructor, or add(...) a builder
+// expect: trainstate: ModelRegistry calls the constructor of a model with its hyperparameters (ts::hyper) in declared
+// expect: give it such a constructor, or add(...) a builder
 #include <cstdint>
 
 #include "trainstate/registry.hpp"
