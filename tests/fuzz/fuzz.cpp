@@ -59,16 +59,6 @@ void for_each_tensor(const Document& document, See&& see) {
   for (const auto& [key, value] : *document.manifest) for_each_tensor(value, see);
 }
 
-// A tensor may show its storage again and again, and then is written as large as it looks.
-bool is_small(const Document& document) {
-  std::uint64_t size = 0;
-  for_each_tensor(document, [&](const TensorInfo& t) {
-    const std::uint64_t bytes = *format::dense_size(t.dtype, t.shape);
-    size = bytes > (1U << 20) ? std::uint64_t{1} << 40 : size + bytes;
-  });
-  return size < (1U << 20);
-}
-
 // Every byte of every tensor is there to be read.
 void check_tensors(const Document& document) {
   for_each_tensor(document, [](const TensorInfo& t) {
@@ -88,6 +78,15 @@ void check_round_trip(const Document& document) {
 }
 
 }  // namespace
+
+bool is_small(const Document& document) {
+  std::uint64_t size = 0;
+  for_each_tensor(document, [&](const TensorInfo& t) {
+    const std::uint64_t bytes = *format::dense_size(t.dtype, t.shape);
+    size = bytes > (1U << 20) ? std::uint64_t{1} << 40 : size + bytes;
+  });
+  return size < (1U << 20);
+}
 
 void check_document(Document document) {
   check_tensors(document);

@@ -46,6 +46,10 @@ auto accepted(std::size_t size, Read&& read) -> std::optional<decltype(read())> 
   return result;
 }
 
+/// Whether a document's tensors are small written out: one may show its storage again and again, and then is as large
+/// as it looks.
+bool is_small(const Document& document);
+
 /// The two formats, on one thread.
 struct Safetensors {
   static std::string write(const Document& document);

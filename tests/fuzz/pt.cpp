@@ -9,7 +9,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto document = accepted(candidate.size(), [&] { return Pt::read(candidate, false); });
     if (!document) continue;
     check_document(*document);
-    if (candidate != file) require(same(Pt::read(candidate, true), *document), "verifying changes nothing");
+    if (candidate == file) continue;
+    const auto verified = Pt::read(candidate, true);
+    if (is_small(*document)) require(same(verified, *document), "verifying changes nothing");
   }
   return 0;
 }
