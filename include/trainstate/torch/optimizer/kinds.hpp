@@ -28,6 +28,38 @@
 
 namespace trainstate::detail {
 
+/// What LibTorch's options and states have, by the names of their accessors: references, const as the object is.
+namespace get {
+
+inline constexpr auto lr = [](auto& x) -> auto& { return x.lr(); };
+inline constexpr auto momentum = [](auto& x) -> auto& { return x.momentum(); };
+inline constexpr auto dampening = [](auto& x) -> auto& { return x.dampening(); };
+inline constexpr auto weight_decay = [](auto& x) -> auto& { return x.weight_decay(); };
+inline constexpr auto nesterov = [](auto& x) -> auto& { return x.nesterov(); };
+inline constexpr auto betas = [](auto& x) -> auto& { return x.betas(); };
+inline constexpr auto eps = [](auto& x) -> auto& { return x.eps(); };
+inline constexpr auto amsgrad = [](auto& x) -> auto& { return x.amsgrad(); };
+inline constexpr auto alpha = [](auto& x) -> auto& { return x.alpha(); };
+inline constexpr auto centered = [](auto& x) -> auto& { return x.centered(); };
+inline constexpr auto lr_decay = [](auto& x) -> auto& { return x.lr_decay(); };
+inline constexpr auto initial_accumulator_value = [](auto& x) -> auto& { return x.initial_accumulator_value(); };
+inline constexpr auto max_iter = [](auto& x) -> auto& { return x.max_iter(); };
+inline constexpr auto max_eval = [](auto& x) -> auto& { return x.max_eval(); };
+inline constexpr auto tolerance_grad = [](auto& x) -> auto& { return x.tolerance_grad(); };
+inline constexpr auto tolerance_change = [](auto& x) -> auto& { return x.tolerance_change(); };
+inline constexpr auto history_size = [](auto& x) -> auto& { return x.history_size(); };
+inline constexpr auto line_search_fn = [](auto& x) -> auto& { return x.line_search_fn(); };
+inline constexpr auto momentum_buffer = [](auto& x) -> auto& { return x.momentum_buffer(); };
+inline constexpr auto step = [](auto& x) -> auto& { return x.step(); };
+inline constexpr auto exp_avg = [](auto& x) -> auto& { return x.exp_avg(); };
+inline constexpr auto exp_avg_sq = [](auto& x) -> auto& { return x.exp_avg_sq(); };
+inline constexpr auto max_exp_avg_sq = [](auto& x) -> auto& { return x.max_exp_avg_sq(); };
+inline constexpr auto square_avg = [](auto& x) -> auto& { return x.square_avg(); };
+inline constexpr auto grad_avg = [](auto& x) -> auto& { return x.grad_avg(); };
+inline constexpr auto sum = [](auto& x) -> auto& { return x.sum(); };
+
+}  // namespace get
+
 /// An option that LibTorch has. `get(options)` is a reference to it, const as the options are.
 template <class Get>
 struct LibTorchOption {
@@ -80,22 +112,13 @@ struct OptimizerKind<Only> {
   using State = torch::optim::SGDParamState;
 
   static constexpr auto options() {
-    return boost::hana::make_tuple(option(
-                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
-                                   option(
-                                       "momentum", [](auto& o) -> auto& { return o.momentum(); }),
-                                   option(
-                                       "dampening", [](auto& o) -> auto& { return o.dampening(); }),
-                                   option(
-                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
-                                   option(
-                                       "nesterov", [](auto& o) -> auto& { return o.nesterov(); }),
-                                   decisive("maximize", false), harmless("foreach", std::nullopt),
-                                   harmless("differentiable", false), harmless("fused", std::nullopt));
+    return boost::hana::make_tuple(
+        option("lr", get::lr), option("momentum", get::momentum), option("dampening", get::dampening),
+        option("weight_decay", get::weight_decay), option("nesterov", get::nesterov), decisive("maximize", false),
+        harmless("foreach", std::nullopt), harmless("differentiable", false), harmless("fused", std::nullopt));
   }
   static constexpr auto state() {
-    return boost::hana::make_tuple(entry(
-        "momentum_buffer", [](auto& s) -> auto& { return s.momentum_buffer(); }, never));
+    return boost::hana::make_tuple(entry("momentum_buffer", get::momentum_buffer, never));
   }
 };
 
@@ -108,30 +131,17 @@ struct AdamKind {
   using State = StateType;
 
   static constexpr auto options() {
-    return boost::hana::make_tuple(option(
-                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
-                                   option(
-                                       "betas", [](auto& o) -> auto& { return o.betas(); }),
-                                   option(
-                                       "eps", [](auto& o) -> auto& { return o.eps(); }),
-                                   option(
-                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
-                                   option(
-                                       "amsgrad", [](auto& o) -> auto& { return o.amsgrad(); }),
+    return boost::hana::make_tuple(option("lr", get::lr), option("betas", get::betas), option("eps", get::eps),
+                                   option("weight_decay", get::weight_decay), option("amsgrad", get::amsgrad),
                                    decisive("maximize", false), harmless("foreach", std::nullopt),
                                    harmless("capturable", false), harmless("differentiable", false),
                                    harmless("fused", std::nullopt), decisive("decoupled_weight_decay", Decoupled));
   }
   static constexpr auto state() {
-    return boost::hana::make_tuple(entry(
-                                       "step", [](auto& s) -> auto& { return s.step(); }, always),
-                                   entry(
-                                       "exp_avg", [](auto& s) -> auto& { return s.exp_avg(); }, always),
-                                   entry(
-                                       "exp_avg_sq", [](auto& s) -> auto& { return s.exp_avg_sq(); }, always),
-                                   entry(
-                                       "max_exp_avg_sq", [](auto& s) -> auto& { return s.max_exp_avg_sq(); },
-                                       [](const auto& o) { return o.amsgrad(); }));
+    return boost::hana::make_tuple(
+        entry("step", get::step, always), entry("exp_avg", get::exp_avg, always),
+        entry("exp_avg_sq", get::exp_avg_sq, always),
+        entry("max_exp_avg_sq", get::max_exp_avg_sq, [](const auto& o) { return o.amsgrad(); }));
   }
 };
 template <std::same_as<torch::optim::Adam> Only>
@@ -151,32 +161,16 @@ struct OptimizerKind<Only> {
   using State = torch::optim::RMSpropParamState;
 
   static constexpr auto options() {
-    return boost::hana::make_tuple(option(
-                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
-                                   option(
-                                       "momentum", [](auto& o) -> auto& { return o.momentum(); }),
-                                   option(
-                                       "alpha", [](auto& o) -> auto& { return o.alpha(); }),
-                                   option(
-                                       "eps", [](auto& o) -> auto& { return o.eps(); }),
-                                   option(
-                                       "centered", [](auto& o) -> auto& { return o.centered(); }),
-                                   option(
-                                       "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
-                                   harmless("capturable", false), harmless("foreach", std::nullopt),
-                                   decisive("maximize", false), harmless("differentiable", false));
+    return boost::hana::make_tuple(
+        option("lr", get::lr), option("momentum", get::momentum), option("alpha", get::alpha), option("eps", get::eps),
+        option("centered", get::centered), option("weight_decay", get::weight_decay), harmless("capturable", false),
+        harmless("foreach", std::nullopt), decisive("maximize", false), harmless("differentiable", false));
   }
   static constexpr auto state() {
     return boost::hana::make_tuple(
-        entry(
-            "step", [](auto& s) -> auto& { return s.step(); }, always),
-        entry(
-            "square_avg", [](auto& s) -> auto& { return s.square_avg(); }, always),
-        entry(
-            "momentum_buffer", [](auto& s) -> auto& { return s.momentum_buffer(); },
-            [](const auto& o) { return o.momentum() > 0; }),
-        entry(
-            "grad_avg", [](auto& s) -> auto& { return s.grad_avg(); }, [](const auto& o) { return o.centered(); }));
+        entry("step", get::step, always), entry("square_avg", get::square_avg, always),
+        entry("momentum_buffer", get::momentum_buffer, [](const auto& o) { return o.momentum() > 0; }),
+        entry("grad_avg", get::grad_avg, [](const auto& o) { return o.centered(); }));
   }
 };
 
@@ -188,25 +182,14 @@ struct OptimizerKind<Only> {
   using State = torch::optim::AdagradParamState;
 
   static constexpr auto options() {
-    return boost::hana::make_tuple(
-        option(
-            "lr", [](auto& o) -> auto& { return o.lr(); }),
-        option(
-            "lr_decay", [](auto& o) -> auto& { return o.lr_decay(); }),
-        option(
-            "eps", [](auto& o) -> auto& { return o.eps(); }),
-        option(
-            "weight_decay", [](auto& o) -> auto& { return o.weight_decay(); }),
-        option(
-            "initial_accumulator_value", [](auto& o) -> auto& { return o.initial_accumulator_value(); }),
-        harmless("foreach", std::nullopt), decisive("maximize", false), harmless("differentiable", false),
-        harmless("fused", std::nullopt));
+    return boost::hana::make_tuple(option("lr", get::lr), option("lr_decay", get::lr_decay), option("eps", get::eps),
+                                   option("weight_decay", get::weight_decay),
+                                   option("initial_accumulator_value", get::initial_accumulator_value),
+                                   harmless("foreach", std::nullopt), decisive("maximize", false),
+                                   harmless("differentiable", false), harmless("fused", std::nullopt));
   }
   static constexpr auto state() {
-    return boost::hana::make_tuple(entry(
-                                       "step", [](auto& s) -> auto& { return s.step(); }, always),
-                                   entry(
-                                       "sum", [](auto& s) -> auto& { return s.sum(); }, always));
+    return boost::hana::make_tuple(entry("step", get::step, always), entry("sum", get::sum, always));
   }
   /// What the constructor makes.
   static std::unique_ptr<State> initial_state(const at::Tensor& parameter, const Options& o) {
@@ -224,21 +207,11 @@ struct OptimizerKind<Only> {
   using State = torch::optim::LBFGSParamState;
 
   static constexpr auto options() {
-    return boost::hana::make_tuple(option(
-                                       "lr", [](auto& o) -> auto& { return o.lr(); }),
-                                   option(
-                                       "max_iter", [](auto& o) -> auto& { return o.max_iter(); }),
-                                   option(
-                                       "max_eval", [](auto& o) -> auto& { return o.max_eval(); }),
-                                   option(
-                                       "tolerance_grad", [](auto& o) -> auto& { return o.tolerance_grad(); }),
-                                   option(
-                                       "tolerance_change", [](auto& o) -> auto& { return o.tolerance_change(); }),
-                                   option(
-                                       "history_size", [](auto& o) -> auto& { return o.history_size(); }),
-                                   option(
-                                       "line_search_fn", [](auto& o) -> auto& { return o.line_search_fn(); }),
-                                   decisive("maximize", false));
+    return boost::hana::make_tuple(option("lr", get::lr), option("max_iter", get::max_iter),
+                                   option("max_eval", get::max_eval), option("tolerance_grad", get::tolerance_grad),
+                                   option("tolerance_change", get::tolerance_change),
+                                   option("history_size", get::history_size),
+                                   option("line_search_fn", get::line_search_fn), decisive("maximize", false));
   }
 };
 
