@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdlib>
 #include <new>
 
@@ -15,7 +16,12 @@
 #endif
 
 #ifdef TRAINSTATE_HAS_HOOKS
-#include <sanitizer/allocator_interface.h>
+// Of <sanitizer/allocator_interface.h>, which g++ comes without.
+extern "C" {
+std::size_t __sanitizer_get_allocated_size(const volatile void* memory);
+int __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void*, std::size_t),
+                                              void (*on_free)(const volatile void*));
+}
 #endif
 
 namespace {
@@ -49,7 +55,7 @@ namespace {
 
 void on_malloc(const volatile void*, std::size_t size) { count_new(size); }
 void on_free(const volatile void* memory) {
-  if (memory != nullptr) count_delete(__sanitizer_get_allocated_size(const_cast<const void*>(memory)));
+  if (memory != nullptr) count_delete(__sanitizer_get_allocated_size(memory));
 }
 [[maybe_unused]] const int installed = __sanitizer_install_malloc_and_free_hooks(on_malloc, on_free);
 

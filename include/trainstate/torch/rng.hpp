@@ -14,6 +14,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <typeinfo>
 #include <utility>
 
 #include "trainstate/codec/codec.hpp"
@@ -37,18 +38,24 @@ inline at::Tensor generator_state(const at::Generator& generator) {
   return handle.get_state();
 }
 
-/// The state in a value, if this generator takes it; else nothing, and a mismatch. It is tried on a copy.
+/// A generator of the same kind, to try a state on. What LibTorch's clone() makes is never freed, so LibTorch's own for
+/// the CPU is made anew.
+inline at::Generator another_of(const at::Generator& generator) {
+  const c10::GeneratorImpl& impl = *generator.unsafeGetGeneratorImpl();
+  if (typeid(impl) == typeid(at::CPUGeneratorImpl)) return at::make_generator<at::CPUGeneratorImpl>();
+  at::Generator handle = generator;
+  const std::lock_guard lock(handle.mutex());
+  return handle.clone();
+}
+
+/// The state in a value, if this generator takes it; else nothing, and a mismatch. It is tried on another one.
 inline std::optional<at::Tensor> expect_generator_state(const at::Generator& generator, const Value& value,
                                                         LoadContext& context) {
   const auto* tensor = value.get_if<at::Tensor>();
   if (tensor && tensor->defined() && tensor->scalar_type() == at::kByte && tensor->dim() == 1) {
     try {
       at::Tensor state = tensor->detach().cpu().clone(at::MemoryFormat::Contiguous);
-      at::Generator handle = generator;
-      std::unique_lock lock(handle.mutex());
-      at::Generator trial = handle.clone();
-      lock.unlock();
-      trial.set_state(state);
+      another_of(generator).set_state(state);
       return state;
     } catch (const c10::Error& e) {
       context.mismatch("the state of this generator", value.describe() + " (" + e.what_without_backtrace() + ")");
