@@ -2,14 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "trainstate/format/container.hpp"
 #include "trainstate/format/tensors.hpp"
-#include "trainstate/format/views.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/report.hpp"
 #include "trainstate/tensor_info.hpp"
@@ -32,9 +32,9 @@ inline Report verify(const std::filesystem::path& path, const VerifyOptions& opt
   auto document = format::read_document(
       path, {.verify = true, .threads = options.threads, .progress = options.progress, .align = false});
   Report report;
-  format::ViewMap<std::monostate> seen;  // tied tensors are read once
+  std::set<std::pair<const std::byte*, std::size_t>> seen;  // tied tensors and other views of the same count once
   const auto add = [&](const TensorInfo& tensor, const std::string&) {
-    if (seen.try_emplace(&tensor).second) report.bytes += tensor.nbytes();
+    if (seen.emplace(tensor.storage->data + tensor.offset, tensor.nbytes()).second) report.bytes += tensor.nbytes();
   };
   format::for_each_tensor(document.tree, add);
   if (document.manifest) format::for_each_tensor(*document.manifest, add);
