@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/packages.sh
 need "${build_packages[@]}" "${test_packages[@]}"
+need "${faster_packages[@]}" || echo "zlib computes CRC-32" >&2
 need "${python_packages[@]}" || echo "tests that compare with PyTorch are left out" >&2
 
 build=${BUILD_DIR:-$PWD/build/tests}
