@@ -268,6 +268,56 @@ TEST_CASE("registry: a builder instead of the constructor; one class for a name 
         (folder / "net.pt").string() + ": the whole: the builder of this model returned nothing");
 }
 
+struct RateV1 {
+  double lr = 0;
+  static constexpr auto describe() {
+    return ts::component<RateV1>("rate", ts::version<1>, ts::flat, ts::hyper("lr", &RateV1::lr));
+  }
+};
+
+struct Rate {
+  double rate = 0;
+  static constexpr auto describe() {
+    return ts::component<Rate>("rate", ts::version<2>, ts::flat, ts::hyper("rate", &Rate::rate),
+                               ts::migrate<1>([](auto& d) { d.rename("lr", "rate"); }));
+  }
+};
+
+template <class R>
+struct LayerImpl : nn::Module {
+  explicit LayerImpl(R r) : rate(r) { register_buffer("buffer", torch::ones({2})); }
+  static constexpr auto describe() {
+    return ts::component<LayerImpl>("layer", ts::version<1>, ts::hyper("rate", &LayerImpl::rate));
+  }
+  R rate;
+};
+
+template <class R>
+struct RatedImpl : nn::Module {
+  explicit RatedImpl(R r) : rate(r), layer(register_module("layer", std::make_shared<LayerImpl<R>>(r))) {}
+  static constexpr auto describe() {
+    return ts::component<RatedImpl>("rated", ts::version<1>, ts::hyper("rate", &RatedImpl::rate),
+                                    ts::state("layer", &RatedImpl::layer));
+  }
+  torch::Tensor forward(torch::Tensor x) { return x; }
+  R rate;
+  std::shared_ptr<LayerImpl<R>> layer;
+};
+
+TEST_CASE("registry: hyperparameters whose version stands in the manifest are migrated once") {
+  const TemporaryFolder folder;
+  ts::save(ts::checkpoint("model"_key = RatedImpl<RateV1>(RateV1{0.5})), folder / "old.pt");
+  ts::save(ts::checkpoint("model"_key = RatedImpl<Rate>(Rate{0.5})), folder / "new.pt");
+  for (const auto& [name, steps] : {std::pair("old.pt", 2), std::pair("new.pt", 0)}) {
+    INFO(name);
+    ts::Report report;
+    const auto model = ts::load_model<RatedImpl<Rate>>(folder / name, "model", {}, &report);
+    CHECK(model->rate.rate == 0.5);
+    CHECK(model->layer->rate.rate == 0.5);
+    CHECK(report.migrated.size() == static_cast<std::size_t>(steps));
+  }
+}
+
 // What is no model ----------------------------------------------------------------------------------------------------
 
 TEST_CASE("registry: names that are not there list those that are") {

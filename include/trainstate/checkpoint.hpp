@@ -14,7 +14,6 @@
 
 #include "trainstate/checkpoint_parts.hpp"
 #include "trainstate/files.hpp"
-#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/number_record.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
@@ -26,15 +25,7 @@ namespace detail {
 template <class T>
 Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& options, bool apply) {
   const auto start = std::chrono::steady_clock::now();
-  const std::string where = path.string();
-  const auto file = at_the_border("", [&] { return io::MappedFile(path); });
-  auto source = at_the_border("", [&] {
-    return source_of(format::read_document(
-        file.storage(), where, {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
-  });
-  // What was verified a moment ago is mapped, and in the processor's cache as far as there is room.
-  if (!options.verify) source.file = &file;
-  return load_object(x, std::move(source), options, where, apply, start);
+  return load_object(x, read_source(path, options), options, path.string(), apply, start);
 }
 
 }  // namespace detail

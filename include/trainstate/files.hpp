@@ -1,7 +1,7 @@
 // State dicts into files and back, without any type.
 #pragma once
 
-#include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/core/Device.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -21,10 +21,12 @@
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/tensors.hpp"
 #include "trainstate/format/views.hpp"
+#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
 #include "trainstate/torch/convert.hpp"
+#include "trainstate/torch/device.hpp"
 
 namespace trainstate {
 namespace detail {
@@ -87,9 +89,7 @@ inline void write_document(const format::Document& document, const std::filesyst
 /// The device of this name; nothing if this machine has none such. Throws c10::Error for a name that LibTorch lacks.
 inline std::optional<c10::Device> present_device(const std::string& name) {
   const c10::Device device(name);
-  const bool present = c10::impl::hasDeviceGuardImpl(device.type()) &&
-                       c10::impl::VirtualGuardImpl(device.type()).deviceCount() > device.index();
-  return present ? std::optional(device) : std::nullopt;
+  return is_present(device) ? std::optional(device) : std::nullopt;
 }
 
 /// Where the tensors of a file were when they were saved: those devices, other than the CPU, that this machine has.
@@ -134,6 +134,19 @@ inline Source source_of(const format::Document& document) {
     compare_environment(source);
   }
   return source;
+}
+
+/// Reads what is to be loaded.
+inline Source read_source(const std::filesystem::path& path, const LoadOptions& options) {
+  return at_the_border("", [&] {
+    auto file = std::make_shared<const io::MappedFile>(path);
+    Source source = source_of(
+        format::read_document(file->storage(), path.string(),
+                              {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
+    // What was verified a moment ago is mapped, and in the processor's cache as far as there is room.
+    if (!options.verify) source.file = std::move(file);
+    return source;
+  });
 }
 
 }  // namespace detail

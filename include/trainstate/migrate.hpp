@@ -18,17 +18,17 @@
 namespace trainstate::detail {
 
 /// What an error about a component's version begins with.
-inline std::string component_text(const LoadContext& context, std::string_view name) {
-  return (context.path.empty() ? "" : context.path + ": ") + "component '" + std::string(name) + "'";
+inline std::string component_text(const std::string& path, std::string_view name) {
+  return (path.empty() ? "" : path + ": ") + "component '" + std::string(name) + "'";
 }
 
 /// The version that a record says it has; 1 where it says none.
-inline int version_in(const StateDict& record, const LoadContext& context, std::string_view name) {
+inline int version_in(const StateDict& record, const std::string& path, std::string_view name) {
   const Value* version = record.find_key("version");
   if (!version) return 1;
   const auto* number = version->get_if<std::int64_t>();
   if (number && *number >= 1 && *number <= std::numeric_limits<int>::max()) return static_cast<int>(*number);
-  throw VersionError(component_text(context, name) + ": its version should be a positive integer, found " +
+  throw VersionError(component_text(path, name) + ": its version should be a positive integer, found " +
                      version->describe());
 }
 
@@ -72,7 +72,7 @@ int migrate_once(const M& migration, StateDict& record, LoadContext& context) {
 template <class T, class Migrations>
 void run_migrations(const Migrations& migrations, std::string_view name, int from, int to, StateDict& record,
                     LoadContext& context) {
-  const std::string who = component_text(context, name);
+  const std::string who = component_text(context.path, name);
   if (from > to) {
     throw VersionError(who + ": the file has version " + std::to_string(from) + ", newer than this program's version " +
                        std::to_string(to));

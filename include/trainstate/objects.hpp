@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 
 #include <chrono>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -36,7 +37,9 @@ struct Source {
   std::string path = {};  ///< where in the file the tree stands, if it is not the whole
   std::vector<std::string> warnings = {};
   std::unordered_map<std::string, c10::Device> devices = {};
-  const io::MappedFile* file = nullptr;  ///< where tensors of the tree are mapped that may be read from it again
+  bool is_todays = false;  ///< all migrations have run already
+  /// Where tensors of the tree are mapped that may be read from it again; null if there is none.
+  std::shared_ptr<const io::MappedFile> file = nullptr;
 };
 
 /// What is saved: the tree, and what the manifest has to add.
@@ -136,7 +139,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     report.warnings = std::move(source.warnings);
     Value root = root_value(live, std::move(source.tree));
     assemble(root, source.components);
-    migrate_value<T>(&live, root, context);
+    if (!source.is_todays) migrate_value<T>(&live, root, context);
     Codec<T>::plan(live, root, context);
     if (context.acceptable()) check_shared_memory(context);
     if (source.in_memory) plan.own_sources();

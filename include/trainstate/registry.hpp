@@ -13,6 +13,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <typeindex>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -132,13 +134,9 @@ class ModelRegistry {
  private:
   using Build = std::function<torch::nn::AnyModule(detail::ModelRecord, const LoadOptions&, Report*)>;
   struct Entry {
-    const void* type = nullptr;  ///< of which class
-    Build build = {};
+    std::type_index type;
+    Build build;
   };
-
-  /// An address that no other class has.
-  template <class T>
-  static inline const char type_tag = 0;
 
   template <class T>
   static constexpr void check_class() {
@@ -154,15 +152,15 @@ class ModelRegistry {
   template <class T, class Make>
   ModelRegistry& add_builder(Make make) {
     const std::pair key(std::string(component_name<T>), component_version<T>);
-    Entry& entry = models_[key];
-    if (entry.type && entry.type != &type_tag<T>) {
+    const std::type_index type = typeid(T);
+    if (const auto known = models_.find(key); known != models_.end() && known->second.type != type) {
       throw Error("ModelRegistry: another class is registered as '" + key.first + "', version " +
                   std::to_string(key.second));
     }
-    entry.type = &type_tag<T>;
-    entry.build = [make = std::move(make)](detail::ModelRecord model, const LoadOptions& options, Report* report) {
+    Build build = [make = std::move(make)](detail::ModelRecord model, const LoadOptions& options, Report* report) {
       return torch::nn::AnyModule(detail::rebuild<T>(std::move(model), options, make, report));
     };
+    models_.insert_or_assign(key, Entry{type, std::move(build)});
     return *this;
   }
 
@@ -172,13 +170,7 @@ class ModelRegistry {
       throw Error(place + "the file does not name this model (it has no manifest); build the model and load the file " +
                   "into it, or load_model its class");
     }
-    Report unused;
-    detail::Plan plan;
-    const LoadOptions options;
-    const detail::ParameterNames names;
-    detail::LoadContext context(options, names, unused, plan);
-    context.path = model.source.path;
-    const int version = detail::version_in(model.source.tree, context, model.name);
+    const int version = detail::version_in(model.source.tree, model.source.path, model.name);
     const auto at = models_.lower_bound({model.name, version});
     if (at != models_.end() && at->first.first == model.name) return at->second.build;
     if (at != models_.begin() && std::prev(at)->first.first == model.name) {

@@ -21,8 +21,7 @@ def check(path):
     assert set(state) == set(expected["state"]), (path, set(state) ^ set(expected["state"]))
     for name, tensor in state.items():
         assert torch.equal(tensor, expected["state"][name]), (path, name)
-    parameters = dict(module.named_parameters())
-    assert all(name in parameters or not state[name].requires_grad for name in state), path
+    assert {name for name, _ in module.named_parameters()} == set(expected["parameters"]), path
     module.train()
     module.eval()
     for case in expected["cases"]:

@@ -103,7 +103,9 @@ void check_export(Net net, const std::vector<Tensor>& inputs, const std::filesys
     }
     cases.push_back(ts::StateDict{{"input", input}, {"outputs", ts::List(expected.begin(), expected.end())}});
   }
-  ts::write(ts::StateDict{{"state", ts::state_dict(net)}, {"cases", cases}},
+  ts::List parameters;
+  for (const auto& item : net->named_parameters()) parameters.push_back(item.key());
+  ts::write(ts::StateDict{{"state", ts::state_dict(net)}, {"parameters", parameters}, {"cases", cases}},
             std::filesystem::path(path).replace_extension(".expected.pt"));
 }
 

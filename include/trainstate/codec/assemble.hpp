@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -41,46 +43,53 @@ inline List list_in(const StateDict& record, const Key& key) {
   return list ? *list : List();
 }
 
-/// The dotted name of a submodule relative to the module that holds its tensors, and that module's path. The longest
-/// path that the manifest calls a module is the one.
-inline std::pair<std::string, std::string> owner_of(const std::string& path, const StateDict& components) {
-  std::string_view owner = path;
-  while (!owner.empty()) {
-    owner = split_last(owner).first.value_or("");
-    const Value* record = components.find_key(std::string(owner));
-    if (record && record->is<StateDict>() && text_in(record->as<StateDict>(), "kind") == "module") break;
+/// The path of the nearest component above `path` that is of this kind; nothing if there is none.
+inline std::optional<std::string> component_above(std::string_view path, std::string_view kind,
+                                                  const StateDict& components) {
+  constexpr std::ptrdiff_t deepest = 1024;  // no tree is: a file with such a path is not worth the time
+  if (std::ranges::count(path, '/') > deepest) return std::nullopt;
+  while (!path.empty()) {
+    path = split_last(path).first.value_or("");
+    std::string above(path);
+    const Value* record = components.find_key(above);
+    if (record && record->is<StateDict>() && text_in(record->as<StateDict>(), "kind") == kind) return above;
   }
+  return std::nullopt;
+}
+
+/// What comes after the path `above`, which is not all of `path`.
+inline std::string_view path_below(std::string_view path, std::string_view above) {
+  return path.substr(above.empty() ? 0 : above.size() + 1);
+}
+
+/// The path of the module that holds a submodule's tensors, and the submodule's dotted name relative to it.
+inline std::pair<std::string, std::string> owner_of(const std::string& path, const StateDict& components) {
+  std::string owner = component_above(path, "module", components).value_or("");
   std::string name;
-  std::optional<std::string_view> rest = std::string_view(path).substr(owner.empty() ? 0 : owner.size() + 1);
+  std::optional<std::string_view> rest = path_below(path, owner);
   while (rest) {
     const auto [head, tail] = split_first(*rest);
     name += (name.empty() ? "" : ".") + unescaped(head);
     rest = tail;
   }
-  return {std::string(owner), name};
+  return {std::move(owner), std::move(name)};
 }
 
-/// The kinds of components whose records in a tree have no place for a version.
-inline constexpr std::string_view kinds_beside[] = {"flat", "checkpoint", "optimizer"};
+/// The value at the path of a component that stands in the record of a described submodule, which `assemble` put beside
+/// the submodule's tensors.
+inline Value* in_submodule(Value& root, const std::string& path, const StateDict& components) {
+  const auto submodule = component_above(path, "submodule", components);
+  if (!submodule) return nullptr;
+  const auto [owner, name] = owner_of(*submodule, components);
+  Value* module = at_manifest_path(root, owner);
+  Value* state = module && module->is<StateDict>() ? module->as<StateDict>().find("state") : nullptr;
+  Value* record = state && state->is<StateDict>() ? state->as<StateDict>().find_key(submodule_key(name)) : nullptr;
+  return record && record->is<StateDict>() ? record->as<StateDict>().find(path_below(path, *submodule)) : nullptr;
+}
 
 /// Completes `root` from the manifest's `components`: a module becomes `{"version", "params", "state"}`, with the state
 /// that is no tensor beside the tensors; other records whose place has none for it take theirs along as `manifest_key`.
-inline void assemble(Value& root, StateDict components) {
-  // What a module's own record holds is beside the tree still.
-  for (auto& [key, value] : components) {
-    const auto* owner = std::get_if<std::string>(&key);
-    auto* module = value.get_if<StateDict>();
-    const auto kind = module ? text_in(*module, "kind") : "";
-    if (!owner || (kind != "module" && kind != "submodule")) continue;
-    const std::string prefix = owner->empty() ? "" : *owner + '/';
-    for (const auto& [inner_key, record] : components) {
-      const auto* path = std::get_if<std::string>(&inner_key);
-      if (!path || !path->starts_with(prefix) || path->size() == prefix.size() || !record.is<StateDict>()) continue;
-      if (std::ranges::count(kinds_beside, text_in(record.as<StateDict>(), "kind")) == 0) continue;
-      Value* inside = module->find(std::string_view(*path).substr(prefix.size()));
-      if (inside && inside->is<StateDict>()) inside->as<StateDict>()[manifest_key] = record;
-    }
-  }
+inline void assemble(Value& root, const StateDict& components) {
   const auto each = [&](std::string_view kind, const auto& f) {
     for (const auto& [key, value] : components) {
       const auto* path = std::get_if<std::string>(&key);
@@ -92,7 +101,7 @@ inline void assemble(Value& root, StateDict components) {
     const auto [owner, name] = owner_of(path, components);
     Value* module = at_manifest_path(root, owner);
     if (!module || !module->is<StateDict>()) return;
-    module->as<StateDict>()[name + '.' + std::get<std::string>(manifest_key)] = record;
+    module->as<StateDict>()[submodule_key(name)] = record;
   });
   each("module", [&](const std::string& path, const StateDict& manifest) {
     Value* module = at_manifest_path(root, path);
@@ -106,9 +115,10 @@ inline void assemble(Value& root, StateDict components) {
     record["state"] = std::move(state);
     *module = std::move(record);
   });
-  for (const std::string_view kind : kinds_beside) {
+  for (const std::string_view kind : {"flat", "checkpoint", "optimizer"}) {
     each(kind, [&](const std::string& path, const StateDict& record) {
       Value* value = at_manifest_path(root, path);
+      if (!value) value = in_submodule(root, path, components);
       if (value && value->is<StateDict>()) value->as<StateDict>()[manifest_key] = record;
     });
   }

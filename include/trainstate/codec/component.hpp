@@ -22,6 +22,10 @@ namespace trainstate::detail {
 /// moves it along.
 inline const Key manifest_key = std::string("__trainstate__");
 
+/// Where the manifest's record of a described submodule stands among the tensors while a file is loaded: beside them,
+/// under their prefix, so that a hook that renames the prefix takes it along.
+inline std::string submodule_key(const std::string& name) { return name + '.' + std::get<std::string>(manifest_key); }
+
 template <class F>
 using FieldType = std::remove_cv_t<typename F::value_type>;
 
@@ -50,7 +54,7 @@ inline int take_version(StateDict& record, bool keys_are_todays, std::string_vie
                         const LoadContext& context) {
   if (const Value* manifest = record.find_key(manifest_key)) {
     const auto* entries = manifest->get_if<StateDict>();
-    const int version = entries ? version_in(*entries, context, name) : 1;
+    const int version = entries ? version_in(*entries, context.path, name) : 1;
     record.erase_key(manifest_key);
     return version;
   }
@@ -155,7 +159,7 @@ struct ComponentCodec {
     if (!record) return;
     context.note_component(component_name<T>, component_version<T>, kind);
     if constexpr (layout == Layout::record) {
-      const int version = version_in(*record, context, component_name<T>);
+      const int version = version_in(*record, context.path, component_name<T>);
       own_tensors(*record, version, component_version<T>, context);
       run_migrations<T>(version, *record, context);
       (*record)["version"] = component_version<T>;

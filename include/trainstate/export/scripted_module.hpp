@@ -3,11 +3,9 @@
 
 #include <c10/core/Device.h>
 #include <c10/core/GradMode.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <exception>
@@ -19,18 +17,14 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/plan.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/export/script_value.hpp"
 #include "trainstate/io/posix.hpp"
+#include "trainstate/torch/device.hpp"
 
 namespace trainstate {
 namespace detail {
-
-/// What went wrong, without a stack of LibTorch's.
-inline std::string reason_of(const std::exception& e) {
-  const auto* const torch = dynamic_cast<const c10::Error*>(&e);
-  return torch ? torch->what_without_backtrace() : e.what();
-}
 
 /// Runs `f`; whatever it throws, but for a lack of memory, becomes an E whose text is `prefix` and the reason.
 template <class E = Error, class F>
@@ -42,7 +36,7 @@ decltype(auto) with_reason(const std::string& prefix, F&& f) {
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& e) {
-    throw E(prefix + reason_of(e));
+    throw E(prefix + text_of(e));
   }
 }
 
@@ -51,8 +45,7 @@ inline torch::jit::Module read_script(const std::filesystem::path& path, std::op
   struct stat status {};
   if (io::posix().stat(path.c_str(), &status) != 0) io::throw_io_error(path, "cannot be read", errno);
   io::require_regular(path, status);
-  if (device && !(c10::impl::hasDeviceGuardImpl(device->type()) &&
-                  c10::impl::VirtualGuardImpl(device->type()).deviceCount() > std::max<int>(device->index(), 0))) {
+  if (device && !is_present(*device)) {
     throw Error(path.string() + ": is to be loaded to " + device->str() + ", which this machine has not");
   }
   return with_reason<FormatError>(path.string() + ": cannot be read as TorchScript: ", [&] {

@@ -145,10 +145,10 @@ inline void write_script(const torch::nn::Module& module, const Forward& forward
 /// the file are loaded and must give what the module gives for the examples, for other values and at other batch sizes.
 ///
 /// The file is written atomically; the same module gives the same bytes. Memory for two or three more copies of the
-/// module is needed meanwhile. The module, its gradients and the random
-/// number generators are as before. Throws IoError; Error, naming the module and the reason, if the module or a
-/// submodule is in training mode, if forward draws random numbers, reads values of its inputs (`item()`), changes
-/// the module or cannot be traced, or if the file would give other results.
+/// module is needed meanwhile. The module, its gradients and the random number generators are as before. Throws
+/// IoError; Error, naming the module and the reason, if the module or a submodule is in training mode, if forward draws
+/// random numbers, reads values of its inputs (`item()`), changes the module or cannot be traced, or if the file would
+/// give other results.
 template <class Net>
 void export_torchscript(const Net& net, const std::vector<at::Tensor>& examples, const std::filesystem::path& path,
                         const TorchScriptOptions& options = {}) {

@@ -13,7 +13,6 @@
 #include "trainstate/codec/assemble.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/files.hpp"
-#include "trainstate/format/container.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
@@ -44,10 +43,7 @@ inline std::string models_text(const StateDict& components) {
 /// where the file has no model.
 inline ModelRecord read_model(const std::filesystem::path& path, const std::string& part, const LoadOptions& options) {
   ModelRecord model{.file = path.string()};
-  Source source = at_the_border("", [&] {
-    return source_of(format::read_document(
-        path, {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
-  });
+  Source source = read_source(path, options);
   at_the_border(model.file, [&] {
     Value root(std::move(source.tree));
     assemble(root, source.components);

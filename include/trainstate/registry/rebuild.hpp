@@ -120,7 +120,7 @@ std::optional<HyperValues<T>> build_hypers(const StateDict& params, LoadContext&
   });
 }
 
-/// A new module with the hyperparameters that the file gives it. Brings the record in `model` to today's version.
+/// A new module with the hyperparameters that the file gives it. Brings all that is in `model` to today's versions.
 template <ModuleClass T, class Make>
 std::shared_ptr<T> build_described(ModelRecord& model, const LoadOptions& options, const Make& make, Report& report) {
   Plan plan;
@@ -139,8 +139,14 @@ std::shared_ptr<T> build_described(ModelRecord& model, const LoadOptions& option
     const std::string text = mismatch_text("", report);
     throw MismatchError(text, std::move(report));
   }
+  auto module =
+      call_foreign(context.path, [&]() -> std::shared_ptr<T> { return std::apply(make, *std::move(hypers)); });
+  // Which described modules are inside, and where, only the module itself knows.
+  migrate_submodules(module.get(), record.as<StateDict>().at_key("state").template as<StateDict>(), context);
   model.source.tree = std::move(record.as<StateDict>());
-  return call_foreign(model.source.path, [&]() -> std::shared_ptr<T> { return std::apply(make, *std::move(hypers)); });
+  model.source.is_todays = true;
+  if (!report.migrated.empty()) model.source.file = nullptr;  // hooks may have written to tensors where they are mapped
+  return module;
 }
 
 /// As above; where the file gives none, or the class has none, with its defaults.

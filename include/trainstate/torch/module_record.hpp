@@ -109,7 +109,7 @@ void migrate_module(const T* live, Value& value, LoadContext& context, std::stri
   }
   int version = 1;
   if constexpr (Component<T>) {
-    version = version_in(*dict, context, component_name<T>);
+    version = version_in(*dict, context.path, component_name<T>);
     own_tensors(*dict, version, component_version<T>, context);
   }
   const auto before = names_by_tensor(*dict);

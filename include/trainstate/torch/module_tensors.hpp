@@ -116,8 +116,4 @@ inline std::string submodule_name(const torch::nn::Module& parent, const torch::
   return registered.empty() ? key : registered;
 }
 
-/// Where the manifest's record of a described submodule stands among the tensors while a file is loaded: beside them,
-/// under their prefix, so that a hook that renames the prefix takes it along.
-inline std::string submodule_key(const std::string& name) { return name + '.' + std::get<std::string>(manifest_key); }
-
 }  // namespace trainstate::detail

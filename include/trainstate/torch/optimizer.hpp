@@ -216,7 +216,7 @@ requires(!HasStateDictMembers<T>) struct TorchCodec<T> {
     with_optimizer_kind(*live, context.path, [&]<class O>(std::type_identity<O>) {
       auto& own = record->as<StateDict>();
       const auto name = OptimizerKind<O>::name;
-      run_migrations<O>(boost::hana::tuple<>(), name, version_in(own, context, name), 1, own, context);
+      run_migrations<O>(boost::hana::tuple<>(), name, version_in(own, context.path, name), 1, own, context);
     });
   }
 

@@ -115,7 +115,7 @@ struct TorchCodec<Only> {
     Value* record = dict ? dict->find_key(manifest_key) : nullptr;
     if (!record || !record->is<StateDict>()) return;
     auto& own = record->as<StateDict>();
-    run_migrations<Rng>(boost::hana::tuple<>(), "rng", version_in(own, context, "rng"), 1, own, context);
+    run_migrations<Rng>(boost::hana::tuple<>(), "rng", version_in(own, context.path, "rng"), 1, own, context);
     dict->erase(std::get<std::string>(manifest_key));
   }
 
