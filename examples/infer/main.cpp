@@ -82,7 +82,7 @@ int infer(const Flags& flags) {
             << " % right\n  from TorchScript " << std::setw(8) << std::setprecision(0) << theirs.images_per_second
             << " images/s, " << std::setprecision(1) << 100 * accuracy(theirs, rows.labels) << " % right\n"
             << "largest difference of their outputs: " << std::scientific << difference << '\n';
-  if (difference > 1e-6 || right < flags.require_accuracy) {
+  if (!(difference <= 1e-6) || right < flags.require_accuracy) {  // a NaN is no agreement
     std::cerr << "infer: the outputs differ, or too few are right\n";
     return 1;
   }
