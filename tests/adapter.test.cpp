@@ -56,8 +56,8 @@ struct Described {
   void load_state_dict(const ts::StateDict&) {}
 };
 
-struct NetImpl : torch::nn::Module {
-  NetImpl() { register_parameter("w", torch::ones({1})); }
+struct SelfSavingNetImpl : torch::nn::Module {
+  SelfSavingNetImpl() { register_parameter("w", torch::ones({1})); }
   [[nodiscard]] ts::StateDict state_dict() const { return {{"members", 1}}; }
   void load_state_dict(const ts::StateDict&) {}
 };
@@ -167,7 +167,7 @@ TEST_CASE("a tensor that decode keeps is neither the caller's nor the file's") {
 TEST_CASE("precedence: adapter, describe, LibTorch type, own members, std") {
   CHECK(ts::state_dict(Everything{5}) == ts::StateDict{{"", 5}});
   CHECK(ts::state_dict(Described{5}).at("state/x") == ts::Value(5));
-  const auto net = ts::state_dict(NetImpl());
+  const auto net = ts::state_dict(SelfSavingNetImpl());
   CHECK(net.contains("w"));
   CHECK_FALSE(net.contains("members"));
   CHECK(ts::state_dict(Ranked{1, 2, 3}) == ts::StateDict{{"size", 3}});

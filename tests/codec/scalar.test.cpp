@@ -9,6 +9,7 @@
 #include <string>
 
 #include "laws/laws.hpp"
+#include "support/saved.hpp"
 #include "support/torch_doctest.hpp"
 #include "trainstate/objects.hpp"
 
@@ -18,6 +19,8 @@ using namespace std::string_literals;
 
 namespace {
 
+using ts::tests::saved;
+
 enum class Phase : std::uint8_t { warmup = 1, decay = 200 };
 enum class Signed : std::int16_t { low = -300, high = 300 };
 enum class Flag : bool { off, on };
@@ -26,12 +29,6 @@ enum Plain { zero, one };
 
 template <class T>
 using Limits = std::numeric_limits<T>;
-
-/// The state that `x` is saved as.
-template <class T>
-ts::Value saved(const T& x) {
-  return ts::state_dict(x).at_key("");
-}
 
 /// What `value` becomes as a `T`; nothing if that is a mismatch, and then the live object must be as it was.
 template <class T>

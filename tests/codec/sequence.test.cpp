@@ -11,12 +11,15 @@
 #include <vector>
 
 #include "laws/laws.hpp"
+#include "support/saved.hpp"
 #include "support/torch_doctest.hpp"
 #include "trainstate/objects.hpp"
 
 namespace ts = trainstate;
 
 namespace {
+
+using ts::tests::saved;
 
 struct Counter {
   std::int64_t count = 0;
@@ -47,11 +50,6 @@ struct Arrays {
                                  ts::state("counters", &Arrays::counters), ts::hyper("constant", &Arrays::constant));
   }
 };
-
-template <class T>
-ts::Value saved(const T& x) {
-  return ts::state_dict(x).at_key("");
-}
 
 template <class T>
 ts::Report refused(T& live, ts::Value value) {

@@ -30,8 +30,8 @@ using ts::tests::TemporaryFolder;
 using Faults = FaultyPosix::Faults;
 
 /// A file, and live objects in another state that it would be loaded into.
-struct Place {
-  explicit Place(ts::Format format_of_file, std::int64_t floats_in_file = 4)
+struct Scene {
+  explicit Scene(ts::Format format_of_file, std::int64_t floats_in_file = 4)
       : format(format_of_file), floats(floats_in_file) {
     Run run(2, floats);
     saved = run.bytes(format);
@@ -57,38 +57,38 @@ struct Place {
 };
 
 /// Reads of every kind, each of which checks what it has read.
-std::vector<std::pair<std::string, std::function<void(Place&)>>> reads() {
-  const auto is_tree = [](const Place& place, const ts::StateDict& tree) { CHECK(tree == place.tree); };
-  return {{"load", [](Place& place) { ts::load(place.live->parts(), place.path); }},
-          {"load, not verified", [](Place& place) { ts::load(place.live->parts(), place.path, {.verify = false}); }},
+std::vector<std::pair<std::string, std::function<void(Scene&)>>> reads() {
+  const auto is_tree = [](const Scene& scene, const ts::StateDict& tree) { CHECK(tree == scene.tree); };
+  return {{"load", [](Scene& scene) { ts::load(scene.live->parts(), scene.path); }},
+          {"load, not verified", [](Scene& scene) { ts::load(scene.live->parts(), scene.path, {.verify = false}); }},
           {"check",
-           [](Place& place) {
-             const ts::Report report = ts::check(place.live->parts(), place.path);
+           [](Scene& scene) {
+             const ts::Report report = ts::check(scene.live->parts(), scene.path);
              CHECK(report.mismatched.empty());
              CHECK(report.missing_keys.empty());
            }},
-          {"read", [=](Place& place) { is_tree(place, ts::read(place.path)); }},
-          {"read, verified", [=](Place& place) { is_tree(place, ts::read(place.path, {.verify = true})); }},
-          {"read_manifest", [](Place& place) {
-             const ts::StateDict manifest = ts::read_manifest(place.path);
+          {"read", [=](Scene& scene) { is_tree(scene, ts::read(scene.path)); }},
+          {"read, verified", [=](Scene& scene) { is_tree(scene, ts::read(scene.path, {.verify = true})); }},
+          {"read_manifest", [](Scene& scene) {
+             const ts::StateDict manifest = ts::read_manifest(scene.path);
              CHECK(manifest.contains("components/model"));
            }}};
 }
 
 /// After a read that did not throw.
-void check_read(Place& place, const std::string& name) {
+void check_read(Scene& scene, const std::string& name) {
   if (!name.starts_with("load")) {
-    CHECK(place.unchanged());
+    CHECK(scene.unchanged());
   } else {
-    CHECK((place.live->bytes(place.format) == place.saved));
-    place.reset();
+    CHECK((scene.live->bytes(scene.format) == scene.saved));
+    scene.reset();
   }
 }
 
 TEST_CASE("loads: whichever call of the system fails, it is an IoError, and nothing live has changed") {
   for (const ts::Format format : formats) {
     CAPTURE(name_of(format));
-    Place place(format);
+    Scene scene(format);
     for (const auto& [name, read] : reads()) {
       CAPTURE(name);
       for (const int code : {EIO, ENOMEM, EACCES, EINTR}) {
@@ -103,16 +103,16 @@ TEST_CASE("loads: whichever call of the system fails, it is an IoError, and noth
             FaultyPosix faulty({.first = n, .count = count, .code = code});
             {
               const io::PosixOverride replaced(faulty);
-              outcome = outcome_of([&] { read(place); });
+              outcome = outcome_of([&] { read(scene); });
             }
             failed = faulty.failed();
             if (outcome.code == 0) {
-              check_read(place, name);
+              check_read(scene, name);
             } else {
               ++thrown;
               CHECK(outcome.code == code);
-              CHECK(outcome.text.starts_with(place.path.string() + ": "));
-              CHECK(place.unchanged());
+              CHECK(outcome.text.starts_with(scene.path.string() + ": "));
+              CHECK(scene.unchanged());
             }
           }
           CHECK(thrown > 2);
@@ -125,15 +125,15 @@ TEST_CASE("loads: whichever call of the system fails, it is an IoError, and noth
 TEST_CASE("loads: short reads and interruptions change nothing") {
   for (const ts::Format format : formats) {
     CAPTURE(name_of(format));
-    Place place(format);
+    Scene scene(format);
     for (const auto& [name, read] : reads()) {
       CAPTURE(name);
       for (const Faults& faults : {Faults{.longest_transfer = 1}, Faults{.halves = true}, Faults{.interruptions = 5},
                                    Faults{.interruptions = 2, .longest_transfer = 100, .halves = true}}) {
         FaultyPosix faulty(faults);
         const io::PosixOverride replaced(faulty);
-        read(place);
-        check_read(place, name);
+        read(scene);
+        check_read(scene, name);
       }
     }
   }
@@ -142,12 +142,12 @@ TEST_CASE("loads: short reads and interruptions change nothing") {
 TEST_CASE("loads: the same with several threads") {
   for (const ts::Format format : formats) {
     CAPTURE(name_of(format));
-    Place place(format, 9 << 18);
+    Scene scene(format, 9 << 18);
     const auto load = [&](const Faults& faults, bool verify, std::size_t& failed) {
       FaultyPosix faulty(faults);
       const io::PosixOverride replaced(faulty);
       const Outcome outcome =
-          outcome_of([&] { ts::load(place.live->parts(), place.path, {.verify = verify, .threads = 4}); });
+          outcome_of([&] { ts::load(scene.live->parts(), scene.path, {.verify = verify, .threads = 4}); });
       failed = faulty.failed();
       return outcome;
     };
@@ -157,14 +157,14 @@ TEST_CASE("loads: the same with several threads") {
         CAPTURE(n);
         const Outcome outcome = load({.first = n, .count = FaultyPosix::all}, verify, failed);
         if (outcome.code == 0) {
-          check_read(place, "load");
+          check_read(scene, "load");
         } else {
           CHECK(outcome.code == EIO);
-          CHECK(place.unchanged());
+          CHECK(scene.unchanged());
         }
       }
       CHECK(load({.interruptions = 2, .longest_transfer = 300'000, .halves = true}, verify, failed).code == 0);
-      check_read(place, "load");
+      check_read(scene, "load");
     }
   }
 }
@@ -173,15 +173,15 @@ TEST_CASE("loads: what a read from the file does not deliver is taken from the m
   using Call = FaultyPosix::Call;
   for (const ts::Format format : formats) {
     CAPTURE(name_of(format));
-    Place place(format, 9 << 16);
+    Scene scene(format, 9 << 16);
     for (const unsigned threads : {1U, 4U}) {
       const auto reads_of_load = [&](const Faults& faults, bool verify = false) {
         FaultyPosix faulty(faults);
         {
           const io::PosixOverride replaced(faulty);
-          ts::load(place.live->parts(), place.path, {.verify = verify, .threads = threads});
+          ts::load(scene.live->parts(), scene.path, {.verify = verify, .threads = threads});
         }
-        check_read(place, "load");
+        check_read(scene, "load");
         return faulty.made(Call::pread);
       };
       const std::size_t reads = reads_of_load({});
@@ -201,12 +201,12 @@ TEST_CASE("loads: what a read from the file does not deliver is taken from the m
 }
 
 TEST_CASE("loads: what is no file, or may not be read, is refused, and nothing live has changed") {
-  Place place(ts::Format::safetensors);
-  fs::create_directory(place.folder / "a_folder");
-  fs::create_symlink("loop", place.folder / "loop");
-  fs::create_symlink("absent", place.folder / "astray");
-  REQUIRE(::mkfifo((place.folder / "pipe").c_str(), 0600) == 0);
-  const bool device = ::mknod((place.folder / "device").c_str(), S_IFCHR | 0666, makedev(1, 7)) == 0;
+  Scene scene(ts::Format::safetensors);
+  fs::create_directory(scene.folder / "a_folder");
+  fs::create_symlink("loop", scene.folder / "loop");
+  fs::create_symlink("absent", scene.folder / "astray");
+  REQUIRE(::mkfifo((scene.folder / "pipe").c_str(), 0600) == 0);
+  const bool device = ::mknod((scene.folder / "device").c_str(), S_IFCHR | 0666, makedev(1, 7)) == 0;
   if (!device) MESSAGE("without a device: this user may not make one");
   struct Refusal {
     const char* source;
@@ -219,15 +219,15 @@ TEST_CASE("loads: what is no file, or may not be read, is refused, and nothing l
         Refusal{"pipe", EINVAL, "a pipe"},
         Refusal{device ? "device" : "pipe", EINVAL, device ? "a character device" : "a pipe"}}) {
     CAPTURE(refusal.source);
-    place.path = place.folder / refusal.source;
+    scene.path = scene.folder / refusal.source;
     for (const auto& [name, read] : reads()) {
       CAPTURE(name);
-      const Outcome outcome = outcome_of([&] { read(place); });
+      const Outcome outcome = outcome_of([&] { read(scene); });
       CHECK(outcome.code == refusal.code);
-      CHECK(outcome.text.starts_with(place.path.string() + ": "));
+      CHECK(outcome.text.starts_with(scene.path.string() + ": "));
       CHECK(contains(outcome.text, refusal.text));
     }
-    CHECK(place.unchanged());
+    CHECK(scene.unchanged());
   }
 }
 

@@ -48,9 +48,9 @@ struct Faults {
 Faults faults;
 
 /// Loads itself step by step, each of which may throw: one tensor in place, one as another tensor.
-class Steps {
+class Stepwise {
  public:
-  explicit Steps(int x = 0)
+  explicit Stepwise(int x = 0)
       : number_(x), text_(std::to_string(x)), tensor_(torch::full({3}, x)), other_(torch::full({2}, x)) {}
 
   [[nodiscard]] ts::StateDict state_dict() const {
@@ -74,10 +74,10 @@ class Steps {
   at::Tensor tensor_, other_;
 };
 
-/// As `Steps`, of which it has one among other fields.
+/// As `Stepwise`, of which it has one among other fields.
 struct Holder {
   double before = 0;
-  Steps steps;
+  Stepwise steps;
   at::Tensor after = torch::zeros({2});
   static constexpr auto describe() {
     return ts::component<Holder>("holder", ts::hyper("before", &Holder::before), ts::state("steps", &Holder::steps),
@@ -88,9 +88,9 @@ struct Holder {
 /// Parts that load themselves: as they are, and within everything that holds them in place.
 struct Many {
   explicit Many(int x)
-      : first(x), weights(torch::full({4}, x)), number(x), pointer(std::make_unique<Steps>(x)), engine(x), last(x) {
+      : first(x), weights(torch::full({4}, x)), number(x), pointer(std::make_unique<Stepwise>(x)), engine(x), last(x) {
     holder.before = x;
-    holder.steps = Steps(x);
+    holder.steps = Stepwise(x);
     holder.after.fill_(x);
     list.emplace_back(x);
     list.emplace_back(x);
@@ -98,16 +98,16 @@ struct Many {
     maybe.emplace(x);
   }
 
-  Steps first;
+  Stepwise first;
   at::Tensor weights;
   int number;
   Holder holder;
-  std::vector<Steps> list;
-  std::map<std::string, Steps> named;
-  std::optional<Steps> maybe;
-  std::unique_ptr<Steps> pointer;
+  std::vector<Stepwise> list;
+  std::map<std::string, Stepwise> named;
+  std::optional<Stepwise> maybe;
+  std::unique_ptr<Stepwise> pointer;
   std::mt19937 engine;
-  Steps last;
+  Stepwise last;
 
   auto parts() {
     return ts::checkpoint("first"_key = first, "weights"_key = weights, "number"_key = number, "holder"_key = holder,
@@ -251,11 +251,11 @@ TEST_CASE("random number generators stay where they were, whoever draws from the
 
 TEST_CASE("parts that are left out never fail a load, and do not change when another one does") {
   at::Tensor a = torch::zeros({2}), b = torch::zeros({2});
-  Steps steps(1);
+  Stepwise steps(1);
   std::mt19937 engine(1);
   auto live = ts::checkpoint("a"_key = a, "steps"_key = steps, "b"_key = b, "engine"_key = engine);
   const ts::StateDict tree{
-      {"a", torch::ones({2})}, {"steps", ts::state_dict(Steps(2))}, {"b", torch::ones({3})}, {"engine", "nonsense"}};
+      {"a", torch::ones({2})}, {"steps", ts::state_dict(Stepwise(2))}, {"b", torch::ones({3})}, {"engine", "nonsense"}};
   const auto before = laws::image_of(live);
   const std::vector<ts::LoadOptions> refused{
       {.only = {"a", "b"}},
@@ -274,11 +274,11 @@ TEST_CASE("parts that are left out never fail a load, and do not change when ano
   faults = {};
   ts::load_state_dict(live, tree, {.only = {"a"}});
   CHECK(a.equal(torch::ones({2})));
-  CHECK(ts::state_dict(steps) == ts::state_dict(Steps(1)));
+  CHECK(ts::state_dict(steps) == ts::state_dict(Stepwise(1)));
   a.zero_();
   CHECK(laws::image_of(live) == before);
   ts::load_state_dict(live, tree, {.except = {"b", "engine"}});
-  CHECK(ts::state_dict(steps) == ts::state_dict(Steps(2)));
+  CHECK(ts::state_dict(steps) == ts::state_dict(Stepwise(2)));
   CHECK(b.equal(torch::zeros({2})));
 }
 
@@ -589,10 +589,10 @@ TEST_CASE("schedulers, optimizers, samplers and generators obey the law, too") {
 TEST_CASE("a progress callback that throws, at each of its calls, cancels the load") {
   ts::tests::TemporaryFolder folder;
   at::Tensor large = torch::rand({2'000'000}), strided = torch::rand({300, 2000}).t();
-  std::vector<Steps> steps{Steps(1), Steps(2)};
+  std::vector<Stepwise> steps{Stepwise(1), Stepwise(2)};
   auto saved = ts::checkpoint("large"_key = large, "steps"_key = steps, "strided"_key = strided);
   at::Tensor live_large = torch::zeros({2'000'000}), live_strided = torch::zeros({300, 2000}).t();
-  std::vector<Steps> live_steps{Steps(3), Steps(4)};
+  std::vector<Stepwise> live_steps{Stepwise(3), Stepwise(4)};
   auto live = ts::checkpoint("large"_key = live_large, "steps"_key = live_steps, "strided"_key = live_strided);
   for (const char* name : {"a.safetensors", "a.pt"}) {
     ts::save(saved, folder / name);
