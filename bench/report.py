@@ -29,16 +29,17 @@ def summary(seconds, size):
 
 def read_benchmarks(parts):
     """What the program measured, by name, and what it says of the machine."""
-    measured, context = {}, {}
+    runs, context = {}, {}
     for path in sorted(parts.glob("*.json")):
-        report = json.loads(path.read_text())
-        context, runs = report["context"], {}
+        report = json.loads(path.read_text() or '{"benchmarks": []}')  # empty where nothing is of that name
+        context = report.get("context", context)
         for run in report["benchmarks"]:
             if run["run_type"] == "iteration":
                 runs.setdefault("/".join(run["name"].split("/")[:3]), []).append(run)
-        for name, repetitions in runs.items():
-            seconds = [run["real_time"] * UNITS[run["time_unit"]] for run in repetitions]
-            measured[name] = summary(seconds, round(repetitions[0].get("bytes_per_second", 0) * seconds[0]))
+    measured = {}
+    for name, repetitions in runs.items():
+        seconds = [run["real_time"] * UNITS[run["time_unit"]] for run in repetitions]
+        measured[name] = summary(seconds, round(repetitions[0].get("bytes_per_second", 0) * seconds[0]))
     return measured, context
 
 

@@ -8,9 +8,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) quick=${2:-}
 if [[ $quick ]]; then
   export TRAINSTATE_BENCH_MIB=${TRAINSTATE_BENCH_MIB:-64} TRAINSTATE_BENCH_TENSORS=${TRAINSTATE_BENCH_TENSORS:-500}
-  repetitions=2 few=2 seconds=0.01 results=$build/bench/quick readme=$build/bench/quick/tables.md
+  repetitions=2 few=2 rounds=1 seconds=0.01 results=$build/bench/quick readme=$build/bench/quick/tables.md
 else
-  repetitions=9 few=5 seconds=0.2 results=$here/results readme=$here/../README.md
+  repetitions=9 few=5 rounds=3 seconds=0.2 results=$here/results readme=$here/../README.md
 fi
 mkdir -p "$results"
 TRAINSTATE_BENCH_DIR=$(TMPDIR=${TRAINSTATE_BENCH_DIR:-${TMPDIR:-/tmp}} mktemp -d)
@@ -34,21 +34,35 @@ else
   echo "no python3 with torch: not compared with" >&2
 fi
 
-# One process for each group, so that memory and page cache hold what is compared; within it, in random order.
+# measure NAME FILTER REPETITIONS: one process, in random order
 measure() {
-  echo "$1" >&2
   "$build/bench/trainstate_bench" --benchmark_filter="$2" --benchmark_repetitions="$3" --benchmark_min_time="$seconds" \
     --benchmark_enable_random_interleaving=true --benchmark_display_aggregates_only=true \
     --benchmark_out="$parts/$1.json" --benchmark_out_format=json >"$parts/$1.log" 2>&1 ||
     { cat "$parts/$1.log" >&2 && exit 1; }
 }
+# in_turns NAME FILTER REPETITIONS: what allocates much, in rounds of a process for each who measures, for the memory
+# that one has freed makes others faster, or slower.
+in_turns() {
+  local round who
+  for ((round = 1; round <= rounds; ++round)); do
+    for who in trainstate limit libtorch; do
+      measure "$1-$who-$round" "$2$who/" $((($3 + rounds - 1) / rounds))
+    done
+  done
+}
 large='/(large|32_mib|1_mib)/'
-measure save "^save(_sync)?$large" "$repetitions"
-measure load "^(load(_unverified)?|hash)$large" "$repetitions"
-measure cold "^load_cold/" "$few"
-measure pt "^pt_.*/large/" "$repetitions"
+echo "saves" >&2
+in_turns save "^save(_sync)?$large" "$repetitions"
+echo "loads" >&2
+in_turns load "^(load(_unverified)?|hash)$large" "$repetitions"
+in_turns cold "^load_cold/large/" "$few"
+echo ".pt" >&2
+in_turns pt "^pt_.*/large/" "$repetitions"
+echo "many tensors" >&2
+in_turns many "/many/" "$few"
+echo "small components, asynchronous saves" >&2
 measure async "^async" "$repetitions"
-measure many "/many/" "$few"
 measure small "^(component|migrate|state_dict|load_state_dict|read)" "$repetitions"
 
 echo "compile time" >&2

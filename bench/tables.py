@@ -144,7 +144,7 @@ LIMITS = (
     "The limit is what the machine did with the same bytes in the same run, on all cores: `pwrite` into a reserved "
     "file that then replaces the old one (and `fsync`, where synced); XXH3 of the whole file, then `pread` into the "
     "live memory (only the latter for a load that is cold or not verified); `memcpy` for what goes on behind. None of "
-    "the others verifies anything. × is how many times faster trainstate is."
+    "the others verifies anything. × is how many times faster trainstate is. All took turns, in processes of their own."
 )
 
 
