@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "support/printing.hpp"
+#include "support/resident_memory.hpp"
 #include "support/temporary_folder.hpp"
 #include "trainstate/checkpoint.hpp"
+#include "trainstate/verify.hpp"
 
 namespace {
 
@@ -412,6 +414,38 @@ TEST_CASE("a progress callback sees all bytes; what it throws cancels the call a
   auto checkpoint = live.checkpoint();
   CHECK_THROWS_AS(ts::load(checkpoint, folder / "x.safetensors", {.progress = cancel}), Cancelled);
   CHECK(live.progress.epoch == 0);
+}
+
+TEST_CASE("saving, verifying and loading take 32 MiB beside large tensors, at most") {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;  // their own memory is resident, too
+#endif
+  const ts::tests::TemporaryFolder folder;
+  std::vector<torch::Tensor> live;
+  for (int i = 0; i < 8; ++i) live.push_back(torch::full({4 << 20}, 1.0F * i));
+  for (int i = 0; i < 512; ++i) live.push_back(torch::full({4 << 10}, 1.0F * i));
+  auto transposed = live;  // their elements have to be put in order
+  for (int i = 0; i < 8; ++i) transposed[i] = transposed[i].view({2048, 2048}).t();
+  const auto takes_little = [](const char* what, const auto& work) {
+    const auto most = ts::tests::most_resident(work);
+    INFO(what);
+    if (most) {
+      CHECK(*most <= std::size_t{32} << 20);
+    } else {
+      MESSAGE("skipped: this system does not say how much memory is resident");
+    }
+  };
+  for (const std::string name : {"x.safetensors", "x.pt"}) {
+    const auto path = folder / name;
+    CAPTURE(name);
+    takes_little("save", [&] { ts::save(transposed, path); });
+    takes_little("save", [&] { ts::save(live, path); });
+    takes_little("load", [&] { ts::load(live, path); });
+    takes_little("load, not verified", [&] { ts::load(live, path, {.verify = false}); });
+    takes_little("check", [&] { ts::check(live, path); });
+    takes_little("verify", [&] { ts::verify(path); });
+    takes_little("read", [&] { ts::read(path, {.verify = true}); });
+  }
 }
 
 TEST_CASE("the manifest names components by path, with versions, hyperparameters and parameter names") {

@@ -37,15 +37,15 @@ inline CheckpointFile open_file(const std::filesystem::path& path, ts::format::R
   options.align = false;     // the tool takes elements wherever they are
   options.checksums = true;  // to be shown
   CheckpointFile file{path, 0, "safetensors", {}};
-  const auto image = ts::io::MappedFile(path).storage();
-  file.size = image->size;
-  const std::span<const std::byte> bytes(image->data, image->size);
+  const ts::io::MappedFile mapped(path);
+  file.size = mapped.storage()->size;
+  const std::span<const std::byte> bytes(mapped.storage()->data, mapped.storage()->size);
   if (ts::format::looks_like_zip(bytes)) {
     file.container = "PyTorch zip";
   } else if (ts::format::looks_like_pt(bytes)) {
     file.container = "PyTorch before 1.6";
   }
-  file.document = ts::format::read_document(image, path.string(), options);
+  file.document = ts::format::read_document(mapped, path.string(), options);
   return file;
 }
 

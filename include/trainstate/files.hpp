@@ -140,11 +140,10 @@ inline Source source_of(const format::Document& document) {
 inline Source read_source(const std::filesystem::path& path, const LoadOptions& options) {
   return at_the_border("", [&] {
     auto file = std::make_shared<const io::MappedFile>(path);
-    Source source = source_of(
-        format::read_document(file->storage(), path.string(),
-                              {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
-    // What was verified a moment ago is mapped, and in the processor's cache as far as there is room.
-    if (!options.verify) source.file = std::move(file);
+    Source source = source_of(format::read_document(
+        *file, path.string(), {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
+    // What was verified where it is mapped is quicker to copy from there.
+    if (!options.verify || file->is_large()) source.file = std::move(file);
     return source;
   });
 }

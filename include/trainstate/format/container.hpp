@@ -42,9 +42,15 @@ inline void write_document(const Document& document, const std::filesystem::path
   return read_safetensors(std::move(image), where, options);
 }
 
-/// As above, of a file, which is mapped: the tensors alias its pages, copy on write. Throws IoError, too.
+/// As above, of a file that is mapped: the tensors alias its pages, copy on write.
+[[nodiscard]] inline Document read_document(const io::MappedFile& file, std::string_view where, ReadOptions options) {
+  options.file = file.is_large() ? &file : nullptr;
+  return read_document(file.storage(), where, options);
+}
+
+/// The same. Throws IoError, too.
 [[nodiscard]] inline Document read_document(const std::filesystem::path& path, const ReadOptions& options = {}) {
-  return read_document(io::MappedFile(path).storage(), path.string(), options);
+  return read_document(io::MappedFile(path), path.string(), options);
 }
 
 }  // namespace trainstate::format

@@ -14,6 +14,10 @@
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/tensor_info.hpp"
 
+namespace trainstate::io {
+class MappedFile;
+}  // namespace trainstate::io
+
 namespace trainstate::format {
 
 /// The deepest nesting of dicts and lists that files hold, so that no file can exhaust the stack.
@@ -54,6 +58,8 @@ struct ReadOptions {
   /// Copy the tensors that are not aligned in the file, so that elements can be read in place. Otherwise they alias the
   /// file, too, which is enough for those who only look at shapes or copy bytes.
   bool align = true;
+  /// What the bytes are a mapping of, if that is large: what is verified is then read from there, not mapped.
+  const io::MappedFile* file = nullptr;
 };
 
 }  // namespace trainstate::format

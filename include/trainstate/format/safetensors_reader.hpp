@@ -113,21 +113,24 @@ class Reader final : TensorSource {
 
   void verify_all() {
     struct Job final : io::ChunkJob {
-      Job(std::span<const std::byte> all, const std::vector<Entry>& of, std::span<const std::uint64_t> each)
-          : data(all), entries(of), digests(each) {}
+      Job(std::span<const std::byte> all, const std::vector<Entry>& of, std::span<const std::uint64_t> each,
+          const io::MappedFile* mapped)
+          : data(all), entries(of), digests(each), file(mapped) {}
       std::span<const std::byte> data;
       const std::vector<Entry>& entries;
       Digests digests;
-      std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
-        return data.subspan(static_cast<std::size_t>(entries[chunk.first].begin + chunk.from),
-                            static_cast<std::size_t>(chunk.size));
+      const io::MappedFile* file;
+      std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
+        const auto part = data.subspan(static_cast<std::size_t>(entries[chunk.first].begin + chunk.from),
+                                       static_cast<std::size_t>(chunk.size));
+        return bytes_once(part, file, scratch);
       }
       void digest(const io::Chunk& chunk, std::span<const std::byte> part) override { digests.update(chunk, part); }
     };
     std::vector<std::uint64_t> sizes;
     sizes.reserve(header_.entries.size());
     for (const auto& entry : header_.entries) sizes.push_back(entry.end - entry.begin);
-    Job job(bytes().subspan(header_.data_at), header_.entries, sizes);
+    Job job(bytes().subspan(header_.data_at), header_.entries, sizes, options_.file);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < digests_.size(); ++i) check_digest(i, job.digests.all()[i]);
     verified_ = true;

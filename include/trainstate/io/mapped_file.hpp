@@ -14,6 +14,10 @@
 
 namespace trainstate::io {
 
+/// Up to this size, those who go through all of a file may map all of it. Of a larger one pages are read and forgotten,
+/// for as long as they are mapped they count as memory of the process.
+inline constexpr std::size_t mapped_whole = std::size_t{8} << 20;
+
 /// Maps a regular file. Its pages are read when they are touched; writing to them changes the memory, never the file.
 /// The mapping lives as long as a copy of `storage()` does, longer than this object, also when the file is replaced or
 /// removed meanwhile (a file that another program truncates in place must not be touched any more, as with every
@@ -47,6 +51,9 @@ class MappedFile {
 
   /// The whole file. No data pointer when the file is empty.
   [[nodiscard]] const std::shared_ptr<const Storage>& storage() const noexcept { return storage_; }
+
+  /// See `mapped_whole`.
+  [[nodiscard]] bool is_large() const noexcept { return storage_->size > mapped_whole; }
 
   /// True if all of `bytes` are in this mapping.
   [[nodiscard]] bool maps(std::span<const std::byte> bytes) const noexcept {

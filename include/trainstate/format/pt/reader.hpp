@@ -143,51 +143,77 @@ class Reader final : StorageSource {
     return sizes;
   }
 
-  // CRC-32 of chunks in any order.
-  struct CrcJob final : io::ChunkJob {
-    CrcJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes)
-        : entries(all), crcs(sizes) {}
+  // The storages of an archive, by chunks.
+  struct StorageJob : io::ChunkJob {
+    StorageJob(const std::vector<const zip::Entry*>& all, const io::MappedFile* mapped) : entries(all), file(mapped) {}
     const std::vector<const zip::Entry*>& entries;
+    const io::MappedFile* file;
+
+    // The bytes of a chunk; of several storages, all from the first byte of any to the last of any.
+    [[nodiscard]] std::span<const std::byte> bytes_of(const io::Chunk& chunk) const {
+      const auto& first = entries[chunk.first]->data;
+      if (chunk.last == chunk.first + 1) {
+        return first.subspan(static_cast<std::size_t>(chunk.from), static_cast<std::size_t>(chunk.size));
+      }
+      const std::byte *begin = first.data(), *end = begin + first.size();
+      for (std::size_t i = chunk.first + 1; i < chunk.last; ++i) {
+        begin = std::min(begin, entries[i]->data.data());
+        end = std::max(end, entries[i]->data.data() + entries[i]->data.size());
+      }
+      return {begin, end};
+    }
+    // Calls f(i, bytes) for each storage of a chunk of several, of which `bytes` are those of `bytes_of` or a copy.
+    template <class F>
+    void for_each(const io::Chunk& chunk, std::span<const std::byte> bytes, const F& f) const {
+      const std::byte* const begin = bytes_of(chunk).data();
+      for (std::size_t i = chunk.first; i < chunk.last; ++i) {
+        const auto& data = entries[i]->data;
+        f(i, bytes.subspan(static_cast<std::size_t>(data.data() - begin), data.size()));
+      }
+    }
+  };
+
+  // CRC-32 of chunks in any order.
+  struct CrcJob final : StorageJob {
+    CrcJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes,
+           const io::MappedFile* mapped)
+        : StorageJob(all, mapped), crcs(sizes) {}
     zip::ChunkedCrcs crcs;
 
     [[nodiscard]] bool digests_in_order() const override { return false; }
-    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
+    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
+      const auto bytes = bytes_once(bytes_of(chunk), file, scratch);
       if (chunk.last == chunk.first + 1) {
-        const auto part = part_of(*entries[chunk.first], chunk);
-        crcs.update(chunk.first, chunk.from, part);
-        return part;
+        crcs.update(chunk.first, chunk.from, bytes);
+      } else {
+        for_each(chunk, bytes, [&](std::size_t i, std::span<const std::byte> whole) { crcs.update(i, 0, whole); });
       }
-      for (std::size_t i = chunk.first; i < chunk.last; ++i) crcs.update(i, 0, entries[i]->data);
-      return {};
+      return bytes;
     }
   };
 
   // XXH3 of chunks in order: several times as fast as CRC-32, and it sees more.
-  struct HashJob final : io::ChunkJob {
-    HashJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes)
-        : entries(all), digests(sizes) {}
-    const std::vector<const zip::Entry*>& entries;
+  struct HashJob final : StorageJob {
+    HashJob(const std::vector<const zip::Entry*>& all, std::span<const std::uint64_t> sizes,
+            const io::MappedFile* mapped)
+        : StorageJob(all, mapped), digests(sizes) {}
     Digests digests;
 
-    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch&) override {
-      return chunk.last == chunk.first + 1 ? part_of(*entries[chunk.first], chunk) : std::span<const std::byte>();
+    std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
+      return bytes_once(bytes_of(chunk), file, scratch);
     }
-    void digest(const io::Chunk& chunk, std::span<const std::byte> part) override {
-      if (chunk.last == chunk.first + 1) return digests.update(chunk, part);
-      for (std::size_t i = chunk.first; i < chunk.last; ++i) {
-        digests.update({i, i + 1, 0, entries[i]->data.size()}, entries[i]->data);
-      }
+    void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
+      if (chunk.last == chunk.first + 1) return digests.update(chunk, bytes);
+      for_each(chunk, bytes, [&](std::size_t i, std::span<const std::byte> whole) {
+        digests.update({i, i + 1, 0, whole.size()}, whole);
+      });
     }
   };
-
-  static std::span<const std::byte> part_of(const zip::Entry& entry, const io::Chunk& chunk) {
-    return entry.data.subspan(static_cast<std::size_t>(chunk.from), static_cast<std::size_t>(chunk.size));
-  }
 
   void verify_crcs() const {
     const auto entries = storages();
     const auto sizes = sizes_of(entries);
-    CrcJob job(entries, sizes);
+    CrcJob job(entries, sizes, options_.file);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < entries.size(); ++i) check_crc(*entries[i], job.crcs[i]);
   }
@@ -250,7 +276,7 @@ class Reader final : StorageSource {
 
   void verify_digests(const std::vector<const zip::Entry*>& entries, std::span<const std::uint64_t> expected) const {
     const auto sizes = sizes_of(entries);
-    HashJob job(entries, sizes);
+    HashJob job(entries, sizes, options_.file);
     io::run_chunks(sizes, job, options_.threads, options_.progress);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const std::uint64_t found = job.digests.all()[i];
