@@ -44,6 +44,11 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
     }
     add(torch::zeros({4}, torch::kComplexFloat).conj(), torch::rand({4}, torch::kComplexFloat));
     add(torch::imag(torch::zeros({4}, torch::kComplexFloat).conj()), torch::rand({4}));  // a negative view
+    const auto images = torch::rand({100, 64, 9, 9});  // 2 MB, in some pieces for threads
+    add(torch::zeros({100, 64, 9, 9}, at::MemoryFormat::ChannelsLast), images);
+    add(torch::zeros({100, 64, 9, 9}), images.contiguous(at::MemoryFormat::ChannelsLast));
+    add(torch::zeros({900, 1000}).t(), torch::rand({1000, 900}));
+    add(torch::zeros({3, 600'000}).slice(1, 0, 600'000, 2), torch::rand({3, 300'000}));  // rows longer than a piece
     const torch::NoGradGuard no_grad;
     copy_all(copies, threads);
     for (std::size_t i = 0; i < copies.size(); ++i) {
@@ -88,7 +93,32 @@ TEST_CASE("large parts of a mapped file are read from it, small ones and other m
     CHECK(reads.bytes == 0);
     run.run(threads);
     for (const Copy& copy : copies) CHECK(copy.live.equal(copy.from));
-    CHECK(reads.bytes == large + least_read - large % io::chunk_size);
+    CHECK(reads.bytes == large + least_read - large % io::chunk_size + 200'000);
+  }
+}
+
+TEST_CASE("elements in another order than the file's are read from it, too") {
+  namespace io = trainstate::io;
+  struct Reads : io::Posix {
+    std::atomic<std::size_t> bytes{0};
+    ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
+      bytes += size;
+      return Posix::pread(fd, to, size, at);
+    }
+  };
+  const trainstate::tests::TemporaryFolder folder;
+  const auto images = torch::rand({50, 64, 32, 32});  // 13 MB
+  trainstate::tests::put(folder / "file", {static_cast<const char*>(images.data_ptr()), images.nbytes()});
+  const torch::NoGradGuard no_grad;
+  for (const unsigned threads : {1U, 3U}) {
+    const io::MappedFile file(folder / "file");
+    const auto from = at::from_blob(file.storage()->data, images.sizes(), torch::kFloat);
+    const std::vector<Copy> copies{{torch::zeros_like(images, at::MemoryFormat::ChannelsLast), from, ""}};
+    Reads reads;
+    const io::PosixOverride replaced(reads);
+    trainstate::detail::CopyRun(copies, &file).run(threads);
+    CHECK(copies[0].live.equal(images));
+    CHECK(reads.bytes == images.nbytes());
   }
 }
 
@@ -100,6 +130,17 @@ TEST_CASE("autograd sees that a tensor was written to") {
   copy_all(copies, 0);
   CHECK(live._version() > before);
   CHECK(live.requires_grad());
+}
+
+TEST_CASE("live tensors that share memory in other orders") {
+  const auto whole = torch::zeros({1000, 1000});
+  const auto from = torch::rand({1000, 1000});
+  const std::vector<Copy> copies{{whole.t(), from.t().contiguous(), ""},
+                                 {whole.slice(0, 5, 900).t(), from.slice(0, 5, 900).t().contiguous(), ""},
+                                 {whole.slice(1, 0, 1000, 2), from.slice(1, 0, 1000, 2).contiguous(), ""}};
+  const torch::NoGradGuard no_grad;
+  copy_all(copies, 3);
+  CHECK(whole.equal(from));
 }
 
 TEST_CASE("live tensors that share memory, and one that is its own source") {

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/strided_copy.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/io/mapped_file.hpp"
@@ -32,78 +33,6 @@ struct Copy {
 inline bool is_plain(const at::Tensor& live, const at::Tensor& from) {
   return live.is_non_overlapping_and_dense() && from.is_non_overlapping_and_dense() && live.strides() == from.strides();
 }
-
-/// A copy in the CPU's memory between tensors whose elements stand in different orders.
-class StridedCopy {
- public:
-  StridedCopy(const at::Tensor& live, const at::Tensor& from)
-      : to_(static_cast<std::byte*>(live.data_ptr())),
-        from_(static_cast<const std::byte*>(from.data_ptr())),
-        item_(static_cast<std::ptrdiff_t>(live.element_size())) {
-    for (std::int64_t d = 0; d < live.dim(); ++d) {
-      if (live.size(d) != 1) dims_.push_back({live.size(d), live.stride(d) * item_, from.stride(d) * item_});
-    }
-    // In the order of the memory that is written, and what stands in one row on both sides as one.
-    std::stable_sort(dims_.begin(), dims_.end(), [](const Dim& a, const Dim& b) { return a.to > b.to; });
-    for (std::size_t d = dims_.size(); d-- > 1;) {
-      const Dim inner = dims_[d];
-      Dim& outer = dims_[d - 1];
-      if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
-      outer = {outer.size * inner.size, inner.to, inner.from};
-      dims_.erase(dims_.begin() + static_cast<std::ptrdiff_t>(d));
-    }
-  }
-
-  /// Allocates nothing, so it cannot fail as a copy by LibTorch might.
-  void run() const noexcept { copy(to_, from_, 0); }
-
- private:
-  struct Dim {
-    std::ptrdiff_t size, to, from;  // strides in bytes
-  };
-
-  void copy(std::byte* to, const std::byte* from, std::size_t d) const noexcept {
-    if (d == dims_.size()) {
-      std::memmove(to, from, static_cast<std::size_t>(item_));
-    } else if (d + 1 < dims_.size()) {
-      const Dim& dim = dims_[d];
-      for (std::ptrdiff_t i = 0; i < dim.size; ++i) copy(to + i * dim.to, from + i * dim.from, d + 1);
-    } else {
-      copy_row(to, from, dims_[d]);
-    }
-  }
-
-  void copy_row(std::byte* to, const std::byte* from, const Dim& dim) const noexcept {
-    if (dim.to == item_ && dim.from == item_) {
-      std::memmove(to, from, static_cast<std::size_t>(dim.size * item_));
-      return;
-    }
-    switch (item_) {
-      case 1:
-        return copy_items<1>(to, from, dim);
-      case 2:
-        return copy_items<2>(to, from, dim);
-      case 4:
-        return copy_items<4>(to, from, dim);
-      case 8:
-        return copy_items<8>(to, from, dim);
-      default:
-        for (std::ptrdiff_t i = 0; i < dim.size; ++i) {
-          std::memmove(to + i * dim.to, from + i * dim.from, static_cast<std::size_t>(item_));
-        }
-    }
-  }
-
-  template <std::size_t Size>
-  static void copy_items(std::byte* to, const std::byte* from, const Dim& dim) noexcept {
-    for (std::ptrdiff_t i = 0; i < dim.size; ++i) std::memmove(to + i * dim.to, from + i * dim.from, Size);
-  }
-
-  std::byte* to_;
-  const std::byte* from_;
-  std::ptrdiff_t item_;
-  std::vector<Dim> dims_;
-};
 
 /// From this size on, reading from a file costs less than copying from pages of it that are not mapped yet.
 inline constexpr std::size_t least_read = std::size_t{128} << 10;
@@ -153,7 +82,7 @@ class CopyRun {
   /// Throws Error, or what LibTorch throws, if one cannot be made; nothing live has changed then. `file`, unless null,
   /// maps sources that nobody has written to, and must live as long as this.
   explicit CopyRun(const std::vector<Copy>& copies, const io::MappedFile* file = nullptr)
-      : copies_(copies), job_(pieces_, sizes_, file) {
+      : copies_(copies), job_(pieces_, sizes_, file), strided_job_(file) {
     std::vector<Plain> plain;
     for (const Copy& copy : copies) {
       if (copy.live.sizes() != copy.from.sizes() || copy.live.scalar_type() != copy.from.scalar_type() ||
@@ -168,13 +97,15 @@ class CopyRun {
       auto* to = static_cast<std::byte*>(copy.live.data_ptr());
       // Live tensors that share memory receive the same values, but not from two threads at once.
       if (!pieces_.empty() && to < pieces_.back().to + sizes_.back()) {
-        strided_.emplace_back(copy.live, copy.from);
+        alone_.emplace_back(copy.live, copy.from);
         continue;
       }
       pieces_.push_back({to, static_cast<const std::byte*>(copy.from.data_ptr())});
       sizes_.push_back(copy.live.nbytes());
     }
     chunks_.emplace(sizes_, job_, no_progress_);
+    share_out_strided();
+    strided_chunks_.emplace(strided_job_.sizes(), strided_job_, no_progress_);
   }
   CopyRun(const CopyRun&) = delete;
   CopyRun& operator=(const CopyRun&) = delete;
@@ -189,7 +120,8 @@ class CopyRun {
   /// The others. Advances the autograd versions of all live tensors on the CPU. `threads`: 0 means as many as the
   /// machine has cores.
   void run(unsigned threads) noexcept {
-    for (const StridedCopy& copy : strided_) copy.run();
+    for (const StridedCopy& copy : alone_) StridedJob::run(copy);
+    strided_chunks_->run(threads);
     chunks_->run(threads);
     for (const Copy& copy : copies_) {
       if (copy.live.is_cpu()) copy.live.unsafeGetTensorImpl()->bump_version();
@@ -227,6 +159,26 @@ class CopyRun {
     }
   }
 
+  /// Those that share live memory with others must not be made by two threads at once.
+  void share_out_strided() {
+    const auto target = [](const StridedCopy& copy) { return copy.target(0, copy.rows()); };
+    std::sort(strided_.begin(), strided_.end(), [&](const StridedCopy& a, const StridedCopy& b) {
+      return std::less<>()(target(a).data(), target(b).data());
+    });
+    const std::byte* end = nullptr;
+    bool apart = true;
+    for (const StridedCopy& copy : strided_) {
+      const auto bytes = target(copy);
+      apart = apart && copy.rows_are_apart() && (!end || !std::less<>()(bytes.data(), end));
+      end = bytes.data() + bytes.size();
+    }
+    if (apart) {
+      for (const StridedCopy& copy : strided_) strided_job_.add(copy);
+    } else {
+      alone_.insert(alone_.end(), strided_.begin(), strided_.end());
+    }
+  }
+
   /// The source in the order of the live elements; on the live device where there are holes between those.
   static at::Tensor as_in(const at::Tensor& live, const at::Tensor& from) {
     if (!live.is_non_overlapping_and_dense()) return from.to(live.device());
@@ -236,12 +188,13 @@ class CopyRun {
   const std::vector<Copy>& copies_;
   std::vector<at::Tensor> sources_;  // what the pieces point to
   std::vector<Plain> on_devices_;
-  std::vector<StridedCopy> strided_;
+  std::vector<StridedCopy> strided_, alone_;
   std::vector<CopyJob::Piece> pieces_;
   std::vector<std::uint64_t> sizes_;
   CopyJob job_;
+  StridedJob strided_job_;
   const io::Progress no_progress_;
-  std::optional<io::ChunkRun> chunks_;
+  std::optional<io::ChunkRun> chunks_, strided_chunks_;
 };
 
 }  // namespace trainstate::detail

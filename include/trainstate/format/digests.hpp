@@ -1,4 +1,4 @@
-// Checksums of many pieces that come in chunks, and the bytes that they are taken of.
+// Checksums of many pieces that come in chunks.
 #pragma once
 
 #include <cstddef>
@@ -9,20 +9,8 @@
 
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/io/chunks.hpp"
-#include "trainstate/io/mapped_file.hpp"
 
 namespace trainstate::format {
-
-/// The bytes of a chunk, for those who need them once: where they are, or, if they are those of a large `file`, in
-/// `scratch`.
-inline std::span<const std::byte> bytes_once(std::span<const std::byte> bytes, const io::MappedFile* file,
-                                             io::Scratch& scratch) {
-  constexpr std::size_t most = 2 * io::chunk_size;  // neighbours in a file may be far from each other
-  if (!file || bytes.size() > most) return bytes;
-  const std::span<std::byte> copy = scratch.room(bytes.size());
-  file->copy(bytes, copy.data());
-  return copy;
-}
 
 /// XXH3-64 of every piece. The chunks of one piece must come in order; different pieces may come on different threads.
 class Digests {

@@ -24,6 +24,7 @@
 #include "trainstate/format/safetensors_layout.hpp"
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/io/chunks.hpp"
+#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/tensor_info.hpp"
 
 namespace trainstate::format::safetensors {
@@ -123,7 +124,7 @@ class Reader final : TensorSource {
       std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
         const auto part = data.subspan(static_cast<std::size_t>(entries[chunk.first].begin + chunk.from),
                                        static_cast<std::size_t>(chunk.size));
-        return bytes_once(part, file, scratch);
+        return io::bytes_once(part, file, scratch);
       }
       void digest(const io::Chunk& chunk, std::span<const std::byte> part) override { digests.update(chunk, part); }
     };

@@ -6,9 +6,11 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 #include <utility>
 
+#include "trainstate/io/chunks.hpp"
 #include "trainstate/io/posix.hpp"
 #include "trainstate/tensor_info.hpp"
 
@@ -80,5 +82,21 @@ class MappedFile {
   Descriptor file_;
   std::shared_ptr<const Storage> storage_;
 };
+
+/// Bytes that are needed once, by the thread that `scratch` is of: where they are, or, if they are those of a `file`
+/// (which may be null), in `scratch`, so that their pages need not be mapped. Where memory is short they are where they
+/// are. As for `copy`, nobody has written to them.
+inline std::span<const std::byte> bytes_once(std::span<const std::byte> bytes, const MappedFile* file,
+                                             Scratch& scratch) noexcept {
+  constexpr std::size_t most = 2 * chunk_size;  // what is wanted of them may lie far apart
+  if (!file || bytes.size() > most) return bytes;
+  try {
+    const std::span<std::byte> copy = scratch.room(bytes.size());
+    file->copy(bytes, copy.data());
+    return copy;
+  } catch (const std::bad_alloc&) {
+    return bytes;
+  }
+}
 
 }  // namespace trainstate::io

@@ -22,6 +22,7 @@
 #include "trainstate/format/zip.hpp"
 #include "trainstate/io/checksum.hpp"
 #include "trainstate/io/chunks.hpp"
+#include "trainstate/io/mapped_file.hpp"
 #include "trainstate/tensor_info.hpp"
 
 namespace trainstate::format::pt {
@@ -182,7 +183,7 @@ class Reader final : StorageSource {
 
     [[nodiscard]] bool digests_in_order() const override { return false; }
     std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
-      const auto bytes = bytes_once(bytes_of(chunk), file, scratch);
+      const auto bytes = io::bytes_once(bytes_of(chunk), file, scratch);
       if (chunk.last == chunk.first + 1) {
         crcs.update(chunk.first, chunk.from, bytes);
       } else {
@@ -200,7 +201,7 @@ class Reader final : StorageSource {
     Digests digests;
 
     std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
-      return bytes_once(bytes_of(chunk), file, scratch);
+      return io::bytes_once(bytes_of(chunk), file, scratch);
     }
     void digest(const io::Chunk& chunk, std::span<const std::byte> bytes) override {
       if (chunk.last == chunk.first + 1) return digests.update(chunk, bytes);
