@@ -14,6 +14,7 @@
 #include "support/temporary_folder.hpp"
 #include "trainstate/checkpoint.hpp"
 #include "trainstate/registry.hpp"
+#include "trainstate/training/averaged_model.hpp"
 
 namespace {
 
@@ -107,6 +108,24 @@ TEST_CASE("registry: a hyperparameter that is a component, and the file as a who
   CHECK(built->classes() == 4);
   CHECK(ts::state_dict(built) == ts::state_dict(net));
   CHECK(registry_of_networks().load(folder / "net.safetensors").ptr()->name() == net->name());
+}
+
+TEST_CASE("registry: a model that was built by name takes the average that the run saved beside it") {
+  const TemporaryFolder folder;
+  DigitsNet net(6);
+  ts::AveragedModel average(*net, {.decay = 0.9});
+  for (int i = 0; i < 2; ++i) {
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : net->parameters()) parameter.add_(1);
+    average.update_parameters(*net);
+  }
+  ts::save(ts::checkpoint("model"_key = net, "ema"_key = average), folder / "run.safetensors");
+  const auto built = ts::load_model<DigitsNet>(folder / "run.safetensors", "model");
+  ts::AveragedModel loaded(*built, {.decay = 0.9});
+  ts::load(ts::checkpoint("ema"_key = loaded), folder / "run.safetensors", {.only = {"ema"}});
+  loaded.copy_to(*built);
+  CHECK(ts::state_dict(built) == ts::state_dict(average.module()));
+  CHECK(ts::state_dict(built) != ts::state_dict(net));
 }
 
 // A model as it was and as it became ----------------------------------------------------------------------------------
