@@ -30,7 +30,7 @@ struct Chunk {
   std::uint64_t from = 0, size = 0;
 };
 
-/// Memory of one thread, filled at most once a chunk. Empty until it is used.
+/// Memory of one thread, whose content is good until room is asked for again. Empty until it is used.
 class Scratch {
  public:
   /// Room for `size` bytes, whatever they hold.
