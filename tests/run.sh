@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test; installs Debian packages that are missing. Arguments go to ctest.
 #   BUILD_DIR   where to build (default: build/tests in the repository)
-#   JOBS        how many compilers at once (default: 2; each needs about 2 GB)
+#   JOBS        how many compilers at once (default: 2; each needs about 3 GB)
 #   HEADERS     which headers are also compiled alone: all (default), or core, those without LibTorch, which take seconds
 #   FUZZ_SECONDS  how long each fuzzer runs (default: 30)
 set -euo pipefail

@@ -10,7 +10,17 @@
 
 namespace {
 
+namespace io = trainstate::io;
 using trainstate::detail::Copy;
+
+/// Counts the bytes that are read.
+struct Reads : io::Posix {
+  std::atomic<std::size_t> bytes{0};
+  ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
+    bytes += size;
+    return Posix::pread(fd, to, size, at);
+  }
+};
 
 void copy_all(const std::vector<Copy>& copies, unsigned threads) {
   trainstate::detail::CopyRun run(copies);
@@ -60,14 +70,6 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
 
 TEST_CASE("large parts of a mapped file are read from it, small ones and other memory copied") {
   using trainstate::detail::least_read;
-  namespace io = trainstate::io;
-  struct Reads : io::Posix {
-    std::atomic<std::size_t> bytes{0};
-    ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
-      bytes += size;
-      return Posix::pread(fd, to, size, at);
-    }
-  };
   const trainstate::tests::TemporaryFolder folder;
   constexpr std::size_t large = 3 * io::chunk_size + 5, total = large + 2 * least_read;
   std::string content(total, '\0');
@@ -98,14 +100,6 @@ TEST_CASE("large parts of a mapped file are read from it, small ones and other m
 }
 
 TEST_CASE("elements in another order than the file's are read from it, too") {
-  namespace io = trainstate::io;
-  struct Reads : io::Posix {
-    std::atomic<std::size_t> bytes{0};
-    ssize_t pread(int fd, void* to, std::size_t size, off_t at) override {
-      bytes += size;
-      return Posix::pread(fd, to, size, at);
-    }
-  };
   const trainstate::tests::TemporaryFolder folder;
   const auto images = torch::rand({50, 64, 32, 32});  // 13 MB
   trainstate::tests::put(folder / "file", {static_cast<const char*>(images.data_ptr()), images.nbytes()});

@@ -10,7 +10,9 @@
 
 #include "format/hostile.hpp"
 #include "support/temporary_folder.hpp"
+#include "trainstate/format/container.hpp"
 #include "trainstate/io/checksum.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 using namespace trainstate::tests;
 using trainstate::TensorInfo;
@@ -406,6 +408,31 @@ TEST_CASE("pt damage: CRCs of records are checked, of storages on request") {
     CAPTURE(i);
     CHECK(outcome_of(file, true).type == "IntegrityError");
     CHECK(outcome_of(file, false).type == (i == 2 ? "read" : "IntegrityError"));
+  }
+}
+
+TEST_CASE("pt damage: CRCs of storages are checked in large files, too, which are read instead of mapped") {
+  namespace format = trainstate::format;
+  const TemporaryFolder folder;
+  Strings storages{std::string(16, 'x'), std::string(trainstate::io::mapped_whole, 'l')};
+  for (std::size_t i = 0; i < 300; ++i) storages.push_back(std::string(5000 + i, static_cast<char>('a' + i % 26)));
+  storages.insert(storages.begin() + 100, "");
+  const auto records = records_of(good_pickle(), storages);
+  put(folder / "good.pt", zip_of(records));
+  const auto read = [&](const char* name) { return format::read_document(folder / name, {.verify = true}); };
+  CHECK(read("good.pt").tree.contains("x"));
+  for (const std::size_t i : {0, 1, 2, 99, 101, 250, 302}) {
+    CAPTURE(i);
+    auto damaged = records;
+    auto& record = damaged[2 + i];
+    record.data[record.data.size() / 2] ^= 1;
+    put(folder / "bad.pt", zip_of(damaged));
+    try {
+      read("bad.pt");
+      FAIL_CHECK("nothing was thrown");
+    } catch (const trainstate::IntegrityError& e) {
+      CHECK(std::string(e.what()).starts_with((folder / "bad.pt").string() + ": '" + record.local.name + "': "));
+    }
   }
 }
 

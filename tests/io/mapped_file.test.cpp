@@ -169,6 +169,34 @@ TEST_CASE("mapped file: copies its bytes whatever becomes of the reads") {
   }
 }
 
+TEST_CASE("mapped file: bytes that are needed once are read, up to two chunks of them") {
+  const TemporaryFolder folder;
+  constexpr std::size_t most = 2 * io::chunk_size;
+  put(folder / "file", std::string(most, 'a') + 'z');
+  const io::MappedFile file(folder / "file");
+  const std::span<const std::byte> all{file.storage()->data, file.storage()->size};
+  io::Scratch scratch;
+  const auto is = [](std::span<const std::byte> found, std::span<const std::byte> expected) {
+    return std::equal(found.begin(), found.end(), expected.begin(), expected.end());
+  };
+  CHECK(io::bytes_once(all, nullptr, scratch).data() == all.data());
+  CHECK(io::bytes_once(all, &file, scratch).data() == all.data());
+  for (const auto& part : {all.last(most), all.last(1), all.last(0)}) {
+    const auto found = io::bytes_once(part, &file, scratch);
+    CHECK(is(found, part));
+    CHECK_FALSE(file.maps(found));
+  }
+}
+
+TEST_CASE("mapped file: is large when not all of it should be mapped") {
+  const TemporaryFolder folder;
+  put(folder / "file", "x");
+  std::filesystem::resize_file(folder / "file", io::mapped_whole);
+  CHECK_FALSE(io::MappedFile(folder / "file").is_large());
+  std::filesystem::resize_file(folder / "file", io::mapped_whole + 1);
+  CHECK(io::MappedFile(folder / "file").is_large());
+}
+
 TEST_CASE("mapped file: a signal while opening is no error") {
   const TemporaryFolder folder;
   put(folder / "file", "x");

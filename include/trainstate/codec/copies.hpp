@@ -120,7 +120,7 @@ class CopyRun {
   /// The others. Advances the autograd versions of all live tensors on the CPU. `threads`: 0 means as many as the
   /// machine has cores.
   void run(unsigned threads) noexcept {
-    for (const StridedCopy& copy : alone_) StridedJob::run(copy);
+    for (const StridedCopy& copy : alone_) copy.run();
     strided_chunks_->run(threads);
     chunks_->run(threads);
     for (const Copy& copy : copies_) {
@@ -159,23 +159,20 @@ class CopyRun {
     }
   }
 
-  /// Those that share live memory with others must not be made by two threads at once.
+  /// Those that share live memory with others, or within themselves, must not be made by two threads at once.
   void share_out_strided() {
-    const auto target = [](const StridedCopy& copy) { return copy.target(0, copy.rows()); };
-    std::sort(strided_.begin(), strided_.end(), [&](const StridedCopy& a, const StridedCopy& b) {
-      return std::less<>()(target(a).data(), target(b).data());
-    });
+    const auto begin = [](const StridedCopy& copy) { return copy.target(0, copy.rows()).data(); };
+    std::sort(strided_.begin(), strided_.end(),
+              [&](const StridedCopy& a, const StridedCopy& b) { return std::less<>()(begin(a), begin(b)); });
     const std::byte* end = nullptr;
-    bool apart = true;
     for (const StridedCopy& copy : strided_) {
-      const auto bytes = target(copy);
-      apart = apart && copy.rows_are_apart() && (!end || !std::less<>()(bytes.data(), end));
-      end = bytes.data() + bytes.size();
-    }
-    if (apart) {
-      for (const StridedCopy& copy : strided_) strided_job_.add(copy);
-    } else {
-      alone_.insert(alone_.end(), strided_.begin(), strided_.end());
+      const auto target = copy.target(0, copy.rows());
+      if (!copy.rows_are_apart() || (end && std::less<>()(target.data(), end))) {
+        alone_.push_back(copy);
+        continue;
+      }
+      strided_job_.add(copy);
+      end = target.data() + target.size();
     }
   }
 

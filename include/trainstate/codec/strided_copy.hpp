@@ -60,6 +60,9 @@ class StridedCopy {
     return {from_ + first * dims_.front().from, extent(first, last, &Dim::from)};
   }
 
+  /// Copies it all.
+  void run() const noexcept { run(0, rows(), from_); }
+
   /// Copies rows [first, last) out of what `source` says, or a copy of that.
   void run(std::ptrdiff_t first, std::ptrdiff_t last, const std::byte* from) const noexcept {
     Dim rows = dims_.front();
@@ -134,9 +137,6 @@ class StridedJob final : public io::ChunkJob {
     }
   }
   [[nodiscard]] std::span<const std::uint64_t> sizes() const noexcept { return sizes_; }
-
-  /// One that is not made by threads, for others write to the same memory.
-  static void run(const StridedCopy& copy) noexcept { copy.run(0, copy.rows(), copy.source(0, copy.rows()).data()); }
 
   [[nodiscard]] bool digests_in_order() const override { return false; }
   std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {

@@ -16,8 +16,8 @@
 
 namespace trainstate::io {
 
-/// Up to this size, those who go through all of a file may map all of it. A larger one is read piece by piece: its pages
-/// would count as memory of the process while they are mapped.
+/// Up to this size, those who go through all of a file may map all of it. A larger one is read piece by piece, since
+/// mapped pages count as memory of the process.
 inline constexpr std::size_t mapped_whole = std::size_t{8} << 20;
 
 /// Maps a regular file. Its pages are read when they are touched; writing to them changes the memory, never the file.
