@@ -40,6 +40,7 @@ struct Source {
   bool is_todays = false;  ///< all migrations have run already
   /// Where tensors of the tree are mapped that may be read from it again; null if there is none.
   std::shared_ptr<const io::MappedFile> file = nullptr;
+  bool file_may_be_written = false;  ///< hooks may have written to tensors where they are mapped
 };
 
 /// What is saved: the tree, and what the manifest has to add.
@@ -136,6 +137,8 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     context.devices = std::move(source.devices);
     context.has_manifest = source.has_manifest;
     context.in_memory = source.in_memory;
+    context.file = source.file.get();
+    context.file_may_be_written = source.file_may_be_written;
     report.warnings = std::move(source.warnings);
     Value root = root_value(live, std::move(source.tree));
     assemble(root, source.components);
@@ -145,8 +148,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     if (source.in_memory) plan.own_sources();
     if (!context.acceptable()) return false;
     if (apply) {
-      // A migration may have written to tensors where they are mapped, which the file does not show.
-      if (source.file && report.migrated.empty()) plan.read_from(*source.file);
+      plan.read_from(context.sources());
       plan.apply(options.threads, [&] { names.put_back_all(); });
       guard.applied();
     }

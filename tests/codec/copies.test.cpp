@@ -6,7 +6,7 @@
 
 #include "support/temporary_folder.hpp"
 #include "support/torch_doctest.hpp"
-#include "trainstate/io/mapped_file.hpp"
+#include "trainstate/io/source_file.hpp"
 
 namespace {
 
@@ -68,52 +68,52 @@ TEST_CASE("copies of every layout arrive, in any number of threads") {
   }
 }
 
-TEST_CASE("large parts of a mapped file are read from it, small ones and other memory copied") {
-  using trainstate::detail::least_read;
+TEST_CASE("what is mapped is read from its file, other memory copied") {
   const trainstate::tests::TemporaryFolder folder;
-  constexpr std::size_t large = 3 * io::chunk_size + 5, total = large + 2 * least_read;
-  std::string content(total, '\0');
-  for (std::size_t i = 0; i < total; ++i) content[i] = static_cast<char>(i * i / 7);
-  trainstate::tests::put(folder / "file", content);
+  const auto content = torch::randint(255, {13 << 20}, torch::kUInt8);
+  trainstate::tests::put(folder / "file", {static_cast<const char*>(content.data_ptr()), content.nbytes()});
   const torch::NoGradGuard no_grad;
-  for (const unsigned threads : {1U, 4U}) {
-    CAPTURE(threads);
-    const io::MappedFile file(folder / "file");
-    const auto all = at::from_blob(file.storage()->data, {static_cast<std::int64_t>(total)}, torch::kUInt8);
-    const auto part = [&](std::size_t from, std::size_t size) {
-      return all.narrow(0, static_cast<std::int64_t>(from), static_cast<std::int64_t>(size));
-    };
-    std::vector<Copy> copies;
-    for (const auto& from : {part(0, large), part(large, least_read), part(large + least_read, least_read - 1),
-                             part(total - 1, 1), torch::full({2'000'000}, 7, torch::kUInt8)}) {
-      copies.push_back({torch::zeros_like(from), from, ""});
+  for (const bool may_be_written : {false, true}) {
+    for (const unsigned threads : {1U, 4U}) {
+      CAPTURE(threads);
+      const io::MappedFile file(folder / "file");
+      const auto all = at::from_blob(file.storage()->data, content.sizes(), torch::kUInt8);
+      const auto part = [&](std::int64_t from, std::int64_t size) { return all.narrow(0, from, size); };
+      const auto images = part(0, 1 << 20).view({16, 64, 32, 32});
+      std::vector<Copy> copies;
+      for (const auto& from : {part(0, 3'000'000), part(3'000'000, 300), part(3'000'400, 100), images.flatten(),
+                               torch::full({2'000'000}, 7, torch::kUInt8)}) {
+        copies.push_back({torch::zeros_like(from), from, ""});
+      }
+      copies.push_back({torch::zeros_like(images, at::MemoryFormat::ChannelsLast), images, ""});
+      copies.push_back({torch::zeros({4000, 2000}, torch::kUInt8).t(), part(9, 8'000'000).view({2000, 4000}), ""});
+      Reads reads;
+      const io::PosixOverride replaced(reads);
+      trainstate::detail::CopyRun run(copies, io::SourceFile(file, may_be_written));
+      reads.bytes = 0;  // what showed that nothing was written to
+      run.run(threads);
+      for (const Copy& copy : copies) CHECK(copy.live.equal(copy.from));
+      CHECK(reads.bytes == 3'000'000 + 500 + 2 * images.nbytes() + 8'000'000);
     }
-    copies.push_back({torch::zeros({400, 500}, torch::kUInt8).t(), part(9, 200'000).view({500, 400}), ""});
-    Reads reads;
-    const io::PosixOverride replaced(reads);
-    trainstate::detail::CopyRun run(copies, &file);
-    CHECK(reads.bytes == 0);
-    run.run(threads);
-    for (const Copy& copy : copies) CHECK(copy.live.equal(copy.from));
-    CHECK(reads.bytes == large + least_read - large % io::chunk_size + 200'000);
   }
 }
 
-TEST_CASE("elements in another order than the file's are read from it, too") {
+TEST_CASE("where somebody wrote to the mapping, that is what is copied") {
   const trainstate::tests::TemporaryFolder folder;
-  const auto images = torch::rand({50, 64, 32, 32});  // 13 MB
-  trainstate::tests::put(folder / "file", {static_cast<const char*>(images.data_ptr()), images.nbytes()});
+  trainstate::tests::put(folder / "file", std::string(3 << 20, 'x'));
+  const io::MappedFile file(folder / "file");
+  const auto all = at::from_blob(file.storage()->data, {3 << 20}, torch::kUInt8);
+  all[2 << 20].fill_(7);
   const torch::NoGradGuard no_grad;
-  for (const unsigned threads : {1U, 3U}) {
-    const io::MappedFile file(folder / "file");
-    const auto from = at::from_blob(file.storage()->data, images.sizes(), torch::kFloat);
-    const std::vector<Copy> copies{{torch::zeros_like(images, at::MemoryFormat::ChannelsLast), from, ""}};
-    Reads reads;
-    const io::PosixOverride replaced(reads);
-    trainstate::detail::CopyRun(copies, &file).run(threads);
-    CHECK(copies[0].live.equal(images));
-    CHECK(reads.bytes == images.nbytes());
+  std::vector<Copy> copies;
+  for (int i = 0; i < 3; ++i) {
+    const auto from = all.narrow(0, i << 20, 1 << 20);
+    copies.push_back({torch::zeros_like(from), from, ""});
+    copies.push_back({torch::zeros({1 << 10, 1 << 10}, torch::kUInt8).t(), from.view({1 << 10, 1 << 10}), ""});
   }
+  trainstate::detail::CopyRun(copies, io::SourceFile(file, true)).run(2);
+  for (const Copy& copy : copies) CHECK(copy.live.equal(copy.from));
+  CHECK(copies[4].live[0].item<int>() == 7);
 }
 
 TEST_CASE("autograd sees that a tensor was written to") {

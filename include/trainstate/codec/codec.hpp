@@ -4,7 +4,7 @@
 //   static Value save(const T&, SaveContext&)
 //   static void plan(T&, const Value&, LoadContext&)           reports what does not fit, touches nothing live
 // and, where they make sense,
-//   static std::optional<T> build(const Value&, LoadContext&)  a new object instead of a live one
+//   static std::optional<T> build(const Value&, LoadContext&)  a new object; tensors in it may be filled by the plan
 //   static void collect(const T&, NamesContext&)               parameters' names and generators inside, beforehand
 //   static void migrate(Value&, LoadContext&)                  brings components inside to today's versions
 //   static constexpr bool is_value                             replaced as a whole: nothing inside is worth keeping
@@ -171,6 +171,16 @@ void plan_replacement(T& live, T fresh, LoadContext& context) {
           if (*old) live = *std::move(*old);
         });
   }
+}
+
+/// Builds a new value that is used at once: elsewhere its tensors get their values when the plan is applied.
+template <class T>
+std::optional<T> build_whole(const Value& value, LoadContext& context) {
+  std::optional<T> whole;
+  const bool fits = context.build_now([&] {
+    if (auto built = Codec<T>::build(value, context)) whole.emplace(*std::move(built));
+  });
+  return fits ? std::move(whole) : std::nullopt;
 }
 
 /// Builds a new value and plans its assignment.

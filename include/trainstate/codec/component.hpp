@@ -73,7 +73,7 @@ bool same_meaning(const T& live, const Value& value, LoadContext& context) {
     Report ignored;
     Plan plan;
     LoadContext trial(context.options, context.names, ignored, plan);
-    const auto theirs = Codec<T>::build(value, trial);
+    const auto theirs = build_whole<T>(value, trial);
     return theirs && Codec<T>::save(*theirs, save_context) == ours;
   } else {
     return false;

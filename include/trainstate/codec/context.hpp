@@ -15,6 +15,7 @@
 
 #include "trainstate/codec/plan.hpp"
 #include "trainstate/error.hpp"
+#include "trainstate/io/source_file.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/path.hpp"
 #include "trainstate/report.hpp"
@@ -170,8 +171,14 @@ class LoadContext {
     }
     plan = outer;
     if (count_problems() != problems) return false;
+    own.read_from(sources());
     own.apply();
     return true;
+  }
+
+  /// Where what is copied from now on may be read, after all migrations of the tree have run.
+  [[nodiscard]] io::SourceFile sources() const {
+    return file ? io::SourceFile(*file, file_may_be_written || !report.migrated.empty()) : io::SourceFile();
   }
 
   const LoadOptions& options;
@@ -179,8 +186,10 @@ class LoadContext {
   Report& report;
   Plan* plan;
   std::string path;
-  bool has_manifest = false;  ///< false: the tree is from Python, or was never in a file
-  bool in_memory = false;     ///< the tree was never in a file
+  bool has_manifest = false;             ///< false: the tree is from Python, or was never in a file
+  bool in_memory = false;                ///< the tree was never in a file
+  const io::MappedFile* file = nullptr;  ///< that the tree's tensors are mapped from; null if they cannot be read again
+  bool file_may_be_written = false;      ///< hooks may have written to tensors where they are mapped, before this load
   /// Today's manifest, filled in by the migrations of each component; null unless a file is being upgraded.
   StateDict* components_today = nullptr;
   /// The devices of the file's tensors that are not on the CPU but present here, by path.

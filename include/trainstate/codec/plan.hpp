@@ -18,7 +18,7 @@
 
 #include "trainstate/codec/copies.hpp"
 #include "trainstate/error.hpp"
-#include "trainstate/io/mapped_file.hpp"
+#include "trainstate/io/source_file.hpp"
 
 namespace trainstate::detail {
 
@@ -76,8 +76,8 @@ class Plan {
     }
   }
 
-  /// Nobody has written to this mapping, or will until `apply` ends: sources there may be read from the file itself.
-  void read_from(const io::MappedFile& file) { file_ = &file; }
+  /// Where sources are mapped that may be read from the file itself.
+  void read_from(io::SourceFile file) { file_ = std::move(file); }
 
   [[nodiscard]] const std::vector<Copy>& copies() const { return copies_; }
 
@@ -150,7 +150,7 @@ class Plan {
 
   std::vector<Attempt> attempts_;
   std::vector<Copy> copies_;
-  const io::MappedFile* file_ = nullptr;
+  io::SourceFile file_;
   std::vector<std::unique_ptr<Action>> assignments_, last_;
 };
 

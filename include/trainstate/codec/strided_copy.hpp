@@ -16,76 +16,123 @@
 
 namespace trainstate::detail {
 
-/// A copy in the CPU's memory between tensors whose elements stand in different orders. Allocates nothing once it is
-/// made, so it cannot fail as a copy by LibTorch might.
+/// A copy in the CPU's memory between tensors whose elements stand in different orders, in slabs of a chunk at most.
+/// What one slab reads lies together, as far as the source allows it; no two write to the same element. Allocates
+/// nothing once it is made, so it cannot fail as a copy by LibTorch might.
 class StridedCopy {
  public:
   StridedCopy(const at::Tensor& live, const at::Tensor& from)
-      : to_(static_cast<std::byte*>(live.data_ptr())),
-        from_(static_cast<const std::byte*>(from.data_ptr())),
-        item_(static_cast<std::ptrdiff_t>(live.element_size())) {
-    for (std::int64_t d = 0; d < live.dim(); ++d) {
-      if (live.size(d) != 1) dims_.push_back({live.size(d), live.stride(d) * item_, from.stride(d) * item_});
+      : item_(static_cast<std::ptrdiff_t>(live.element_size())) {
+    std::vector<Dim> dims = joined_dims(live, from);
+    std::ptrdiff_t written = item_, read = item_;
+    for (const Dim& dim : dims) {
+      written += (dim.size - 1) * dim.to;
+      read += (dim.size - 1) * dim.from;
     }
-    // In the order of the memory that is written, and what stands in one row on both sides as one.
-    std::stable_sort(dims_.begin(), dims_.end(), [](const Dim& a, const Dim& b) { return a.to > b.to; });
-    for (std::size_t d = dims_.size(); d-- > 1;) {
-      const Dim inner = dims_[d];
-      Dim& outer = dims_[d - 1];
-      if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
-      outer = {outer.size * inner.size, inner.to, inner.from};
-      dims_.erase(dims_.begin() + static_cast<std::ptrdiff_t>(d));
-    }
-    if (dims_.empty()) dims_.push_back({1, item_, item_});
+    target_ = {static_cast<std::byte*>(live.data_ptr()), static_cast<std::size_t>(written)};
+    source_ = {static_cast<const std::byte*>(from.data_ptr()), static_cast<std::size_t>(read)};
+    cut(std::move(dims));
   }
 
-  /// How often the outermost dimension can be cut.
-  [[nodiscard]] std::ptrdiff_t rows() const noexcept { return dims_.front().size; }
-  [[nodiscard]] std::uint64_t row_bytes() const noexcept {
-    std::ptrdiff_t bytes = item_;
-    for (std::size_t d = 1; d < dims_.size(); ++d) bytes *= dims_[d].size;
+  /// From the first byte to the last that is written, or read.
+  [[nodiscard]] std::span<std::byte> target() const noexcept { return target_; }
+  [[nodiscard]] std::span<const std::byte> source() const noexcept { return source_; }
+
+  [[nodiscard]] std::size_t slabs() const noexcept { return count_; }
+  [[nodiscard]] std::uint64_t slab_bytes(std::size_t i) const noexcept {
+    std::ptrdiff_t bytes = item_ * slab(i).rows;
+    for (std::size_t d = 0; d < loops_.size(); ++d) {
+      if (d != cut_) bytes *= loops_[d].size;
+    }
     return static_cast<std::uint64_t>(bytes);
   }
-
-  /// True if each row writes to memory of its own, so that threads may share them.
-  [[nodiscard]] bool rows_are_apart() const noexcept {
-    return rows() == 1 || target(0, 1).size() <= static_cast<std::size_t>(dims_.front().to);
+  /// From the first byte to the last that slab `i` reads.
+  [[nodiscard]] std::span<const std::byte> source(std::size_t i) const noexcept {
+    const Slab at = slab(i);
+    std::ptrdiff_t bytes = item_;
+    for (std::size_t d = 0; d < loops_.size(); ++d) bytes += (loop_size(d, at.rows) - 1) * loops_[d].from;
+    return source_.subspan(static_cast<std::size_t>(at.from), static_cast<std::size_t>(bytes));
   }
 
-  /// From the first byte to the last that rows [first, last) write, or read.
-  [[nodiscard]] std::span<std::byte> target(std::ptrdiff_t first, std::ptrdiff_t last) const noexcept {
-    return {to_ + first * dims_.front().to, extent(first, last, &Dim::to)};
+  /// Copies slab `i` out of what `source(i)` says, or a copy of that.
+  void run(std::size_t i, const std::byte* from) const noexcept {
+    const Slab at = slab(i);
+    copy(target_.data() + at.to, from, 0, at.rows);
   }
-  [[nodiscard]] std::span<const std::byte> source(std::ptrdiff_t first, std::ptrdiff_t last) const noexcept {
-    return {from_ + first * dims_.front().from, extent(first, last, &Dim::from)};
-  }
-
   /// Copies it all.
-  void run() const noexcept { run(0, rows(), from_); }
-
-  /// Copies rows [first, last) out of what `source` says, or a copy of that.
-  void run(std::ptrdiff_t first, std::ptrdiff_t last, const std::byte* from) const noexcept {
-    Dim rows = dims_.front();
-    rows.size = last - first;
-    copy(to_ + first * rows.to, from, rows, 1);
+  void run() const noexcept {
+    for (std::size_t i = 0; i < count_; ++i) run(i, source(i).data());
   }
 
  private:
   struct Dim {
     std::ptrdiff_t size, to, from;  // strides in bytes
   };
+  // Where a slab begins, and how much of the dimension that is cut belongs to it.
+  struct Slab {
+    std::ptrdiff_t to, from, rows;
+  };
 
-  [[nodiscard]] std::size_t extent(std::ptrdiff_t first, std::ptrdiff_t last,
-                                   std::ptrdiff_t Dim::*stride) const noexcept {
-    std::ptrdiff_t bytes = item_ + (last - first - 1) * dims_.front().*stride;
-    for (std::size_t d = 1; d < dims_.size(); ++d) bytes += (dims_[d].size - 1) * dims_[d].*stride;
-    return static_cast<std::size_t>(bytes);
+  // In the order of the memory that is read, outermost first; what stands in one row on both sides as one.
+  std::vector<Dim> joined_dims(const at::Tensor& live, const at::Tensor& from) const {
+    std::vector<Dim> dims;
+    for (std::int64_t d = 0; d < live.dim(); ++d) {
+      if (live.size(d) != 1) dims.push_back({live.size(d), live.stride(d) * item_, from.stride(d) * item_});
+    }
+    if (dims.empty()) dims.push_back({1, item_, item_});
+    std::stable_sort(dims.begin(), dims.end(), [](const Dim& a, const Dim& b) { return a.from > b.from; });
+    for (std::size_t d = dims.size(); d-- > 1;) {
+      const Dim inner = dims[d];
+      Dim& outer = dims[d - 1];
+      if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
+      outer = {outer.size * inner.size, inner.to, inner.from};
+      dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(d));
+    }
+    return dims;
   }
 
-  // `dim`, and within it all dimensions from `inner` on.
-  void copy(std::byte* to, const std::byte* from, const Dim& dim, std::size_t inner) const noexcept {
-    if (inner == dims_.size()) return copy_row(to, from, dim);
-    for (std::ptrdiff_t i = 0; i < dim.size; ++i) copy(to + i * dim.to, from + i * dim.from, dims_[inner], inner + 1);
+  // As many inner dimensions as fit into a chunk belong to every slab, and rows of the next one.
+  void cut(std::vector<Dim> dims) {
+    constexpr auto most = static_cast<std::ptrdiff_t>(io::chunk_size);
+    std::ptrdiff_t row = item_;
+    std::size_t cut = dims.size() - 1;
+    while (cut > 0 && dims[cut].size <= most / row) row *= dims[cut--].size;
+    const Dim rows = dims[cut];
+    rows_ = std::min(rows.size, most / row);
+    slabs_in_row_ = (rows.size + rows_ - 1) / rows_;
+    count_ = static_cast<std::size_t>(slabs_in_row_);
+    const auto middle = dims.begin() + static_cast<std::ptrdiff_t>(cut);
+    outer_.assign(dims.begin(), middle);
+    for (const Dim& dim : outer_) count_ *= static_cast<std::size_t>(dim.size);
+    // Within a slab, in the order of the memory that is written.
+    loops_.assign(middle, dims.end());
+    std::stable_sort(loops_.begin(), loops_.end(), [](const Dim& a, const Dim& b) { return a.to > b.to; });
+    while (loops_[cut_].to != rows.to) ++cut_;
+  }
+
+  [[nodiscard]] Slab slab(std::size_t i) const noexcept {
+    auto rest = static_cast<std::ptrdiff_t>(i);
+    const std::ptrdiff_t first = rest % slabs_in_row_ * rows_;
+    rest /= slabs_in_row_;
+    const Dim& rows = loops_[cut_];
+    Slab at{first * rows.to, first * rows.from, std::min(rows_, rows.size - first)};
+    for (std::size_t d = outer_.size(); d-- > 0; rest /= outer_[d].size) {
+      const std::ptrdiff_t index = rest % outer_[d].size;
+      at.to += index * outer_[d].to;
+      at.from += index * outer_[d].from;
+    }
+    return at;
+  }
+
+  [[nodiscard]] std::ptrdiff_t loop_size(std::size_t d, std::ptrdiff_t rows) const noexcept {
+    return d == cut_ ? rows : loops_[d].size;
+  }
+
+  // Loop `d` and those within it.
+  void copy(std::byte* to, const std::byte* from, std::size_t d, std::ptrdiff_t rows) const noexcept {
+    const Dim dim{loop_size(d, rows), loops_[d].to, loops_[d].from};
+    if (d + 1 == loops_.size()) return copy_row(to, from, dim);
+    for (std::ptrdiff_t i = 0; i < dim.size; ++i) copy(to + i * dim.to, from + i * dim.from, d + 1, rows);
   }
 
   void copy_row(std::byte* to, const std::byte* from, const Dim& dim) const noexcept {
@@ -114,38 +161,31 @@ class StridedCopy {
     for (std::ptrdiff_t i = 0; i < dim.size; ++i) std::memmove(to + i * dim.to, from + i * dim.from, Size);
   }
 
-  std::byte* to_;
-  const std::byte* from_;
+  std::span<std::byte> target_;
+  std::span<const std::byte> source_;
   std::ptrdiff_t item_;
-  std::vector<Dim> dims_;
+  std::vector<Dim> outer_, loops_;
+  std::size_t cut_ = 0, count_ = 0;  // which loop is cut, and into how many slabs in all
+  std::ptrdiff_t rows_ = 1, slabs_in_row_ = 1;
 };
 
 /// Strided copies as pieces for several threads, about a chunk each.
 class StridedJob final : public io::ChunkJob {
  public:
-  /// Sources in `file` (which may be null) are read from it, see io::bytes_once.
-  explicit StridedJob(const io::MappedFile* file) : file_(file) {}
-
-  /// `copy` must live as long as this.
-  void add(const StridedCopy& copy) {
-    const std::uint64_t row = copy.row_bytes();
-    const auto rows = static_cast<std::ptrdiff_t>(std::max<std::uint64_t>(1, io::chunk_size / row));
-    for (std::ptrdiff_t first = 0; first < copy.rows(); first += rows) {
-      const std::ptrdiff_t last = std::min(first + rows, copy.rows());
-      slabs_.push_back({&copy, first, last});
-      sizes_.push_back(row * static_cast<std::uint64_t>(last - first));
+  /// `copy` must live as long as this; its source is read from `file` unless that is null, see io::bytes_once.
+  void add(const StridedCopy& copy, const io::MappedFile* file) {
+    for (std::size_t i = 0; i < copy.slabs(); ++i) {
+      slabs_.push_back({&copy, i, file});
+      sizes_.push_back(copy.slab_bytes(i));
     }
   }
   [[nodiscard]] std::span<const std::uint64_t> sizes() const noexcept { return sizes_; }
 
   [[nodiscard]] bool digests_in_order() const override { return false; }
   std::span<const std::byte> load(const io::Chunk& chunk, io::Scratch& scratch) override {
-    if (chunk.from != 0) return {};  // a row that is longer than a chunk was copied with its first
     for (std::size_t i = chunk.first; i < chunk.last; ++i) {
-      const Slab& slab = slabs_[i];
-      std::span<const std::byte> source = slab.copy->source(slab.first, slab.last);
-      if (file_ && file_->maps(source)) source = io::bytes_once(source, file_, scratch);
-      slab.copy->run(slab.first, slab.last, source.data());
+      const auto& [copy, slab, file] = slabs_[i];
+      copy->run(slab, io::bytes_once(copy->source(slab), file, scratch).data());
     }
     return {};
   }
@@ -153,10 +193,10 @@ class StridedJob final : public io::ChunkJob {
  private:
   struct Slab {
     const StridedCopy* copy;
-    std::ptrdiff_t first, last;
+    std::size_t index;
+    const io::MappedFile* file;
   };
 
-  const io::MappedFile* file_;
   std::vector<Slab> slabs_;
   std::vector<std::uint64_t> sizes_;
 };

@@ -10,6 +10,7 @@
 #include "trainstate/format/zip/crc.hpp"
 #include "trainstate/format/zip/layout.hpp"
 #include "trainstate/format/zip/reader.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 namespace trainstate::format {
 
@@ -22,8 +23,10 @@ namespace trainstate::format {
 /// `where` begins every error text. CRCs are left to the caller. Throws FormatError for whatever PyTorch does not
 /// write: compressed or encrypted entries, several disks, entries that overlap or leave gaps, unsafe names, headers
 /// that disagree. O(n log n) in the number of entries, which is bounded by the bytes of the directory.
-[[nodiscard]] inline std::vector<zip::Entry> read_zip(std::span<const std::byte> image, std::string_view where) {
-  return zip::DirectoryReader(image, where).read();
+/// `file`, unless null, is what `image` is mapped from.
+[[nodiscard]] inline std::vector<zip::Entry> read_zip(std::span<const std::byte> image, std::string_view where,
+                                                      const io::MappedFile* file = nullptr) {
+  return zip::DirectoryReader(image, where, file).read();
 }
 
 }  // namespace trainstate::format

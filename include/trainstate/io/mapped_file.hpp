@@ -83,13 +83,15 @@ class MappedFile {
   std::shared_ptr<const Storage> storage_;
 };
 
+/// The most that is read into scratch memory to use some of it.
+inline constexpr std::size_t most_at_once = 2 * chunk_size;
+
 /// Bytes that are needed once, by the thread that `scratch` is of: where they are, or, if they are those of a `file`
 /// (which may be null), in `scratch`, so that their pages need not be mapped. Where memory is short they are where they
 /// are. As for `copy`, nobody has written to them.
 inline std::span<const std::byte> bytes_once(std::span<const std::byte> bytes, const MappedFile* file,
                                              Scratch& scratch) noexcept {
-  constexpr std::size_t most = 2 * chunk_size;  // what is wanted of them may lie far apart
-  if (!file || bytes.size() > most) return bytes;
+  if (!file || bytes.size() > most_at_once) return bytes;
   try {
     const std::span<std::byte> copy = scratch.room(bytes.size());
     file->copy(bytes, copy.data());

@@ -76,7 +76,7 @@ std::optional<HyperValues<T>> build_hypers(const StateDict& params, LoadContext&
 template <class M>
 std::optional<M> build_value(const Value& value, LoadContext& context) {
   if constexpr (Buildable<M>) {
-    return Codec<M>::build(value, context);
+    return build_whole<M>(value, context);
   } else {
     static_assert(
         BuiltByConstructor<M>,
@@ -145,7 +145,7 @@ std::shared_ptr<T> build_described(ModelRecord& model, const LoadOptions& option
   migrate_submodules(module.get(), record.as<StateDict>().at_key("state").template as<StateDict>(), context);
   model.source.tree = std::move(record.as<StateDict>());
   model.source.is_todays = true;
-  if (!report.migrated.empty()) model.source.file = nullptr;  // hooks may have written to tensors where they are mapped
+  model.source.file_may_be_written = !report.migrated.empty();
   return module;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <c10/core/GradMode.h>
 
@@ -85,14 +86,20 @@ inline void plan_copy(const at::Tensor& live, const at::Tensor& from, LoadContex
   context.plan->copy(live, from, context.path);
 }
 
-/// A tensor of its own with the values of the file's, on `map_location`, else on the device it was saved from if this
-/// machine has that, else on the CPU. Tied ones stay tied.
+/// A tensor of its own that the plan gives the values of the file's, on `map_location`, else on the device it was saved
+/// from if this machine has that, else on the CPU. Tied ones stay tied.
 inline at::Tensor fresh_tensor(const at::Tensor& from, LoadContext& context) {
   const auto device = context.options.map_location.value_or(context.recorded_device());
   return context.copies.of(from, [&](const at::Tensor& tensor) {
     const c10::NoGradGuard no_grad;
     context.report.bytes += tensor.nbytes();
-    return device == tensor.device() ? tensor.detach().clone() : tensor.detach().to(device);
+    // What the caller has in memory may be written to before the copies of the plan are made.
+    if (context.in_memory || !holds_values(tensor)) {
+      return device == tensor.device() ? tensor.detach().clone() : tensor.detach().to(device);
+    }
+    const at::Tensor fresh = at::empty_like(tensor, tensor.options().device(device));
+    context.plan->copy(fresh, tensor, context.path);
+    return fresh;
   });
 }
 

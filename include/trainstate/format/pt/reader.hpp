@@ -36,7 +36,7 @@ class Reader final : StorageSource {
         options_(options) {}
 
   Document read() {
-    entries_ = read_zip({image_->data, image_->size}, where_);
+    entries_ = read_zip({image_->data, image_->size}, where_, options_.file);
     find_records();
     check_kind();
     check_small_records();

@@ -15,6 +15,8 @@
 #include "trainstate/error.hpp"
 #include "trainstate/format/text.hpp"
 #include "trainstate/format/zip/layout.hpp"
+#include "trainstate/io/mapped_file.hpp"
+#include "trainstate/io/window.hpp"
 
 namespace trainstate::format::zip {
 
@@ -29,8 +31,10 @@ struct Entry {
 /// byte on, nothing in between, each named once and inside the archive; local and central headers agree.
 class DirectoryReader {
  public:
-  /// `where` begins every error text and must live as long as the reader.
-  DirectoryReader(std::span<const std::byte> image, std::string_view where) : image_(image), where_(where) {}
+  /// `where` begins every error text and must live as long as the reader. The headers between the data are read from
+  /// `file`, unless it is null, see io::Window.
+  DirectoryReader(std::span<const std::byte> image, std::string_view where, const io::MappedFile* file = nullptr)
+      : image_(image), where_(where), headers_(image, file) {}
 
   /// The entries in the order of the directory. Throws FormatError.
   std::vector<Entry> read() {
@@ -59,8 +63,14 @@ class DirectoryReader {
   [[nodiscard]] T get(std::uint64_t at) const {
     return zip::get<T>(image_, static_cast<std::size_t>(at));
   }
-  [[nodiscard]] std::string_view text(std::uint64_t at, std::uint64_t size) const {
-    return {reinterpret_cast<const char*>(image_.data()) + at, static_cast<std::size_t>(size)};
+  [[nodiscard]] std::span<const std::byte> bytes(std::uint64_t at, std::uint64_t size) const {
+    return image_.subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(size));
+  }
+  [[nodiscard]] std::span<const std::byte> header_bytes(std::uint64_t at, std::uint64_t size) {
+    return headers_.show(static_cast<std::size_t>(at), static_cast<std::size_t>(size));
+  }
+  static std::string_view text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
 
   // The last record, whose comment ends with the file; then, if there is one, its zip64 form.
@@ -111,25 +121,25 @@ class DirectoryReader {
   };
 
   // Replaces the fields that refer to the zip64 extra field, in the order of the specification.
-  bool read_extra(std::uint64_t at, std::uint64_t size, Sizes& sizes) const {
+  static bool read_extra(std::span<const std::byte> extra, Sizes& sizes) {
     bool found = false;
-    for (const std::uint64_t end = at + size; at < end;) {
-      if (end - at < 4) return false;
-      const auto tag = get<std::uint16_t>(at);
-      const std::uint64_t length = get<std::uint16_t>(at + 2);
-      at += 4;
-      if (length > end - at) return false;
+    while (!extra.empty()) {
+      if (extra.size() < 4) return false;
+      const auto tag = zip::get<std::uint16_t>(extra, 0);
+      const std::size_t length = zip::get<std::uint16_t>(extra, 2);
+      extra = extra.subspan(4);
+      if (length > extra.size()) return false;
       if (tag == zip64_tag) {
         if (std::exchange(found, true)) return false;
-        std::uint64_t field = at;
+        std::size_t field = 0;
         for (std::uint64_t* value : {&sizes.size, &sizes.compressed, &sizes.header_at}) {
           if (*value != see_zip64_32) continue;
-          if (at + length - field < 8) return false;
-          *value = get<std::uint64_t>(field);
+          if (length - field < 8) return false;
+          *value = zip::get<std::uint64_t>(extra, field);
           field += 8;
         }
       }
-      at += length;
+      extra = extra.subspan(length);
     }
     return true;
   }
@@ -146,8 +156,8 @@ class DirectoryReader {
                         comment_size = get<std::uint16_t>(at + 32);
     const std::uint64_t whole = central_size + name_size + extra_size + comment_size;
     if (whole > end - at) fail("its directory is cut off in an entry at byte " + std::to_string(at));
-    const std::string_view name = text(at + central_size, name_size);
-    if (!read_extra(at + central_size + name_size, extra_size, sizes)) fail(name, "has a malformed extra field");
+    const std::string_view name = text_of(bytes(at + central_size, name_size));
+    if (!read_extra(bytes(at + central_size + name_size, extra_size), sizes)) fail(name, "has a malformed extra field");
     if (get<std::uint16_t>(at + 34) != 0) fail(name, "is on another disk");
     if ((flags | has_descriptor | utf8_name | 0x0006) != (has_descriptor | utf8_name | 0x0006))
       fail(name, "is encrypted, or of an unknown kind");
@@ -164,27 +174,29 @@ class DirectoryReader {
 
   void read_local(std::string_view name, std::uint16_t flags, std::uint32_t crc, const Sizes& central) {
     const std::uint64_t at = central.header_at;
-    if (!inside(at, local_size) || at + local_size > directory_at_ || get<std::uint32_t>(at) != local_signature) {
+    std::span<const std::byte> header;
+    if (inside(at, local_size) && at + local_size <= directory_at_) header = header_bytes(at, local_size);
+    if (header.empty() || zip::get<std::uint32_t>(header, 0) != local_signature) {
       fail(name, "expected its header at byte " + std::to_string(at) + ", found none");
     }
-    const std::uint64_t name_size = get<std::uint16_t>(at + 26), extra_size = get<std::uint16_t>(at + 28);
+    const auto own_flags = zip::get<std::uint16_t>(header, 6), own_method = zip::get<std::uint16_t>(header, 8);
+    const auto own_crc = zip::get<std::uint32_t>(header, 14);
+    Sizes local{zip::get<std::uint32_t>(header, 18), zip::get<std::uint32_t>(header, 22), 0};
+    const std::size_t name_size = zip::get<std::uint16_t>(header, 26), extra_size = zip::get<std::uint16_t>(header, 28);
     const std::uint64_t data_at = at + local_size + name_size + extra_size;
     if (data_at > directory_at_ || central.size > directory_at_ - data_at) {
       fail(name, "expected " + std::to_string(central.size) + " bytes of data at byte " + std::to_string(data_at) +
                      ", found the directory before their end");
     }
-    if (text(at + local_size, name_size) != name) fail(name, "is named otherwise in its own header");
-    if (get<std::uint16_t>(at + 6) != flags || get<std::uint16_t>(at + 8) != stored) {
-      fail(name, "has other flags or another method in its own header");
-    }
-    Sizes local{get<std::uint32_t>(at + 18), get<std::uint32_t>(at + 22), 0};
-    if (!read_extra(at + local_size + name_size, extra_size, local)) fail(name, "has a malformed extra field");
+    const auto rest = header_bytes(at + local_size, name_size + extra_size);
+    if (text_of(rest.first(name_size)) != name) fail(name, "is named otherwise in its own header");
+    if (own_flags != flags || own_method != stored) fail(name, "has other flags or another method in its own header");
+    if (!read_extra(rest.subspan(name_size), local)) fail(name, "has a malformed extra field");
     const bool later = (flags & has_descriptor) != 0;
     const auto agrees = [&](std::uint64_t value, std::uint64_t expected) {
       return value == expected || (later && value == 0);
     };
-    if (!agrees(local.compressed, central.size) || !agrees(local.size, central.size) ||
-        !agrees(get<std::uint32_t>(at + 14), crc)) {
+    if (!agrees(local.compressed, central.size) || !agrees(local.size, central.size) || !agrees(own_crc, crc)) {
       fail(name, "has another size or CRC in its own header");
     }
     std::uint64_t end = data_at + central.size;
@@ -195,17 +207,20 @@ class DirectoryReader {
   }
 
   // Size and CRC once more, behind the data: with and without a signature, of 32 and of 64 bits.
-  std::uint64_t read_descriptor(std::string_view name, std::uint64_t at, std::uint32_t crc, std::uint64_t size) const {
-    const std::uint64_t room = directory_at_ - at;
-    for (const std::uint64_t prefix : {std::uint64_t{4}, std::uint64_t{0}}) {
-      if (prefix == 4 && (room < 4 || get<std::uint32_t>(at) != descriptor_signature)) continue;
-      const std::uint64_t from = at + prefix;
-      if (room < prefix + 12 || get<std::uint32_t>(from) != crc) continue;
+  std::uint64_t read_descriptor(std::string_view name, std::uint64_t at, std::uint32_t crc, std::uint64_t size) {
+    const auto behind = header_bytes(at, std::min<std::uint64_t>(directory_at_ - at, 24));
+    const std::size_t room = behind.size();
+    for (const std::size_t from : {std::size_t{4}, std::size_t{0}}) {
+      if (from == 4 && (room < 4 || zip::get<std::uint32_t>(behind, 0) != descriptor_signature)) continue;
+      if (room < from + 12 || zip::get<std::uint32_t>(behind, from) != crc) continue;
       // The wide form first: what follows a narrow one is a signature, which is no half of a size.
-      if (room >= prefix + 20 && get<std::uint64_t>(from + 4) == size && get<std::uint64_t>(from + 12) == size) {
-        return from + 20;
+      if (room >= from + 20 && zip::get<std::uint64_t>(behind, from + 4) == size &&
+          zip::get<std::uint64_t>(behind, from + 12) == size) {
+        return at + from + 20;
       }
-      if (get<std::uint32_t>(from + 4) == size && get<std::uint32_t>(from + 8) == size) return from + 12;
+      if (zip::get<std::uint32_t>(behind, from + 4) == size && zip::get<std::uint32_t>(behind, from + 8) == size) {
+        return at + from + 12;
+      }
     }
     fail(name, "has another size or CRC behind its data");
   }
@@ -256,6 +271,7 @@ class DirectoryReader {
 
   std::span<const std::byte> image_;
   std::string_view where_;
+  io::Window headers_;
   std::uint64_t count_ = 0, directory_at_ = 0, directory_size_ = 0;
   std::vector<Entry> entries_;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> places_;  // from a header to the end of what belongs to it
