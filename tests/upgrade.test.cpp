@@ -37,32 +37,33 @@ struct OldNetImpl : torch::nn::Module {
 };
 TORCH_MODULE(OldNet);
 
-struct BlockImpl : torch::nn::Module {
-  BlockImpl() : b(register_module("b", torch::nn::Linear(3, 3))) {}
+struct TodaysBlockImpl : torch::nn::Module {
+  TodaysBlockImpl() : b(register_module("b", torch::nn::Linear(3, 3))) {}
   static constexpr auto describe() {
-    return ts::component<BlockImpl>("block", ts::version<2>, ts::hyper("width", &BlockImpl::width),
-                                    ts::state("count", &BlockImpl::count), ts::migrate<1>([](auto& d) {
-                                      d.rename("params/w", "params/width");
-                                      d.rename_prefix("state/a.", "state/b.");
-                                    }));
+    return ts::component<TodaysBlockImpl>("block", ts::version<2>, ts::hyper("width", &TodaysBlockImpl::width),
+                                          ts::state("count", &TodaysBlockImpl::count), ts::migrate<1>([](auto& d) {
+                                            d.rename("params/w", "params/width");
+                                            d.rename_prefix("state/a.", "state/b.");
+                                          }));
   }
   std::int64_t width = 3, count = 0;
   torch::nn::Linear b;
 };
-TORCH_MODULE(Block);
+TORCH_MODULE(TodaysBlock);
 
-struct NetImpl : torch::nn::Module {
-  NetImpl() : stem(register_module("stem", torch::nn::Linear(2, 3))), body(register_module("body", Block())) {}
+struct TodaysNetImpl : torch::nn::Module {
+  TodaysNetImpl()
+      : stem(register_module("stem", torch::nn::Linear(2, 3))), body(register_module("body", TodaysBlock())) {}
   static constexpr auto describe() {
-    return ts::component<NetImpl>("net", ts::version<2>, ts::hyper("depth", &NetImpl::depth),
-                                  ts::state("body", &NetImpl::body),
-                                  ts::migrate<1>([](auto& d) { d.rename_prefix("state/encoder.", "state/body."); }));
+    return ts::component<TodaysNetImpl>(
+        "net", ts::version<2>, ts::hyper("depth", &TodaysNetImpl::depth), ts::state("body", &TodaysNetImpl::body),
+        ts::migrate<1>([](auto& d) { d.rename_prefix("state/encoder.", "state/body."); }));
   }
   double depth = 1;
   torch::nn::Linear stem;
-  Block body;
+  TodaysBlock body;
 };
-TORCH_MODULE(Net);
+TORCH_MODULE(TodaysNet);
 
 void train(torch::optim::Optimizer& optimizer) {
   for (auto& group : optimizer.param_groups()) {
@@ -80,7 +81,7 @@ TEST_CASE("an upgraded file is what today's program would have written from the 
   ts::save(ts::checkpoint("net"_key = old, "optimizer"_key = old_optimizer, "extra"_key = extra),
            folder / "old.safetensors", {.metadata = {{"note", "kept"}}});
 
-  Net net;
+  TodaysNet net;
   torch::optim::Adam optimizer(net->parameters(), 0.5);
   auto today = ts::checkpoint(ts::version<2>, ts::migrate<1>([](auto& d) { d.rename("net", "model"); }),
                               "model"_key = net, "optimizer"_key = optimizer);
@@ -113,7 +114,7 @@ TEST_CASE("in place, and twice") {
   const TemporaryFolder folder;
   OldNet old;
   ts::save(old, folder / "net.safetensors");
-  Net net;
+  TodaysNet net;
   ts::upgrade(net, folder / "net.safetensors", folder / "net.safetensors");
   CHECK(ts::load(net, folder / "net.safetensors").migrated.empty());
   CHECK(net->stem->weight.equal(old->stem->weight));
@@ -124,7 +125,7 @@ TEST_CASE("in place, and twice") {
 
 TEST_CASE("what cannot be upgraded leaves the target as it was") {
   const TemporaryFolder folder;
-  Net net;
+  TodaysNet net;
   ts::save(net, folder / "new.safetensors");
   ts::tests::put(folder / "target.safetensors", "untouched");
   OldNet old;

@@ -17,13 +17,6 @@ using training::store;
 using training::Stored;
 using training::train;
 
-TYPE_TO_STRING(optim::SGD);
-TYPE_TO_STRING(optim::Adam);
-TYPE_TO_STRING(optim::AdamW);
-TYPE_TO_STRING(optim::RMSprop);
-TYPE_TO_STRING(optim::Adagrad);
-TYPE_TO_STRING(optim::LBFGS);
-
 #define ALL_SIX optim::SGD, optim::Adam, optim::AdamW, optim::RMSprop, optim::Adagrad, optim::LBFGS
 #define ALL_BUT_LBFGS optim::SGD, optim::Adam, optim::AdamW, optim::RMSprop, optim::Adagrad
 

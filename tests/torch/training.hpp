@@ -164,3 +164,10 @@ trainstate::Report refused(T& x, const Stored& stored, const trainstate::LoadOpt
 }
 
 }  // namespace training
+
+TYPE_TO_STRING(torch::optim::SGD);
+TYPE_TO_STRING(torch::optim::Adam);
+TYPE_TO_STRING(torch::optim::AdamW);
+TYPE_TO_STRING(torch::optim::RMSprop);
+TYPE_TO_STRING(torch::optim::Adagrad);
+TYPE_TO_STRING(torch::optim::LBFGS);

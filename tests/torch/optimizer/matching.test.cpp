@@ -16,12 +16,6 @@ using training::store;
 using training::train;
 using Names = std::vector<std::string>;
 
-TYPE_TO_STRING(optim::SGD);
-TYPE_TO_STRING(optim::Adam);
-TYPE_TO_STRING(optim::AdamW);
-TYPE_TO_STRING(optim::RMSprop);
-TYPE_TO_STRING(optim::Adagrad);
-
 namespace {
 
 Names sorted(Names names) {
