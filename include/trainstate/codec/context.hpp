@@ -171,7 +171,7 @@ class LoadContext {
     }
     plan = outer;
     if (count_problems() != problems) return false;
-    own.read_from(sources());
+    if (!own.copies().empty()) own.read_from(sources());
     own.apply();
     return true;
   }
