@@ -2,13 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "format/samples.hpp"
+#include "support/temporary_folder.hpp"
 #include "trainstate/error.hpp"
+#include "trainstate/io/mapped_file.hpp"
 
 namespace zip = trainstate::format::zip;
 using trainstate::FormatError;
@@ -21,31 +24,68 @@ std::span<const std::byte> bytes_of(std::string_view text) { return std::as_byte
 
 // An archive of records with the sizes and places that they claim, the data left out.
 struct Archive {
-  std::string bytes;
-  std::vector<zip::Record> records;
+  std::string bytes = {};
+  std::vector<zip::Record> records = {};
+
+  bool described = false;  // size and CRC stand once more behind the data, as in PyTorch's archives
 
   void add(const std::string& name, std::string_view data) {
     zip::Record record{name, data.size(), bytes.size(), zip::crc32(bytes_of(data))};
     record.append_local_header(bytes);
     bytes += data;
+    if (described) {
+      bytes[record.header_at + 6] = zip::has_descriptor;
+      zip::put(bytes, zip::descriptor_signature);
+      zip::put(bytes, record.crc);
+      zip::put(bytes, static_cast<std::uint32_t>(data.size()));
+      zip::put(bytes, static_cast<std::uint32_t>(data.size()));
+    }
     records.push_back(record);
   }
 
   std::string finish() {
     const std::uint64_t at = bytes.size();
     std::string directory;
-    for (const auto& record : records) record.append_central_header(directory);
+    for (const auto& record : records) {
+      const std::size_t begin = directory.size();
+      record.append_central_header(directory);
+      if (described) directory[begin + 8] = zip::has_descriptor;
+    }
     zip::append_end(directory, records.size(), at, directory.size());
     return bytes + directory;
   }
 };
 
-std::string small_archive() {
-  Archive archive;
+std::string small_archive(bool described = false) {
+  Archive archive{.described = described};
   archive.add("a/data.pkl", "pickle");
   archive.add("a/data/0", "0123456789");
   archive.add("a/empty", "");
   return archive.finish();
+}
+
+// What there is to say of an archive: its entries, or why it is refused.
+std::string verdict(std::span<const std::byte> image, const trainstate::io::MappedFile* file) {
+  std::string text;
+  try {
+    for (const auto& entry : trainstate::format::read_zip(image, "x: ", file)) {
+      text += std::string(entry.name) + ' ' + std::to_string(entry.data.data() - image.data()) + ' ' +
+              std::to_string(entry.data.size()) + ' ' + std::to_string(entry.crc) + '\n';
+    }
+  } catch (const FormatError& e) {
+    text = e.what();
+  }
+  return text;
+}
+
+// Through the headers of the file, it has to be the same as in memory.
+std::string verdict_of_file(const std::string& bytes) {
+  const TemporaryFolder folder;
+  put(folder / "x.pt", bytes);
+  const trainstate::io::MappedFile file(folder / "x.pt");
+  const std::string text = verdict(bytes_of(bytes), nullptr);
+  CHECK(verdict({file.storage()->data, file.storage()->size}, &file) == text);
+  return text;
 }
 
 }  // namespace
@@ -109,6 +149,29 @@ TEST_CASE("zip: more entries than 16 bits count") {
   for (int i = 0; i < 70'000; ++i) archive.add("a/" + std::to_string(i), "");
   const std::string bytes = archive.finish();
   CHECK(trainstate::format::read_zip(bytes_of(bytes), "").size() == 70'000);
+}
+
+TEST_CASE("zip: the headers between the data of a file say what they say in memory") {
+  for (const bool described : {false, true}) {
+    CAPTURE(described);
+    Archive archive{.described = described};
+    for (const std::size_t size : {0, 7, 5'000, 16'384, 16'300, 40'000, 1, 1}) {
+      archive.add("a/data" + std::string(archive.records.size() * 300, 'n'), std::string(size, 'd'));
+    }
+    CHECK(std::count(archive.bytes.begin(), archive.bytes.end(), 'd') > 77'000);
+    const std::string entries = verdict_of_file(archive.finish());
+    CHECK(std::count(entries.begin(), entries.end(), '\n') == 8);
+
+    const std::string small = small_archive(described);
+    std::size_t refused = 0;
+    for (std::size_t i = 0; i < small.size(); ++i) {
+      CAPTURE(i);
+      std::string changed = small;
+      changed[i] = static_cast<char>(changed[i] ^ 0x41);
+      if (verdict_of_file(changed).starts_with("x: ")) ++refused;
+    }
+    CHECK(refused > 200);
+  }
 }
 
 TEST_CASE("zip: every cut is refused") {
