@@ -68,6 +68,7 @@ TEST_CASE("dense copies: neighbours in a file are read together, what lies apart
   check_copies(file, {{10, 1000}, {500, 1000}, {600, 20}}, 1, 1490);               // which overlap
   check_copies(file, {{0, 1000}, {8 * mega, 500}}, 2, 1500);                       // joined, but too far apart
   check_copies(file, {{7, 3 * mega + 5}, {4 * mega, 4 * mega}}, 8, 7 * mega + 5);  // chunk by chunk
+  check_copies(file, {{0, 300'000}, {300'000, 300'000}}, 2, 600'000);              // each worth a call
   check_copies(file, {{7, mega - 3}, {2 * mega, 9}, {2 * mega + 9, 9}}, 2, mega + 15);
 }
 

@@ -56,16 +56,22 @@ class DenseJob final : public ChunkJob {
   }
 
  private:
+  // From this size on, reading straight to where the bytes belong costs less than reading them together.
+  static constexpr std::size_t read_alone = std::size_t{64} << 10;
+
   // What to read at once where small copies come from one place in the file; nothing where they do not.
   static std::span<const std::byte> together(std::span<const DenseCopy> group) noexcept {
     const std::byte* const begin = group.front().from.data();
     const std::byte* end = begin;
+    std::size_t wanted = 0;
     for (const DenseCopy& copy : group) {
       if (!copy.file) return {};
       end = std::max(end, copy.from.data() + copy.from.size());
+      wanted += copy.from.size();
     }
     const std::span all(begin, end);
-    return all.size() <= most_at_once ? all : std::span<const std::byte>();
+    const bool worth_it = all.size() <= most_at_once && wanted < group.size() * read_alone;
+    return worth_it ? all : std::span<const std::byte>();
   }
 
   std::vector<DenseCopy> copies_;
