@@ -434,10 +434,6 @@ struct Weights {
 };
 
 TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  MESSAGE("skipped: the memory of sanitizers is resident, too");
-  return;
-#endif
   const ts::tests::TemporaryFolder folder;
   std::vector<torch::Tensor> live;
   for (int i = 0; i < 8; ++i) live.push_back(torch::full({512, 512, 4, 4}, i, torch::kFloat));
@@ -447,15 +443,13 @@ TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
     transposed[i] = live[i].view({2048, 2048}).t();
     channels_last[i] = live[i].contiguous(at::MemoryFormat::ChannelsLast);
   }
-  std::vector<torch::Tensor> matrices;  // elements in the order of the file of `transposed` are not those of memory
-  for (const auto& tensor : transposed) matrices.push_back(tensor.clone(at::MemoryFormat::Contiguous));
   const auto takes_little = [](const std::string& what, const auto& work) {
     const auto most = ts::tests::most_resident(work);
     INFO(what);
     if (most) {
       CHECK(*most <= std::size_t{32} << 20);
     } else {
-      MESSAGE("skipped: this system does not say how much memory is resident");
+      MESSAGE("skipped: how much memory is resident cannot be said here");
     }
   };
   for (const std::string name : {"x.safetensors", "x.pt"}) {
@@ -463,9 +457,6 @@ TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
     CAPTURE(name);
     takes_little("save, transposed", [&] { ts::save(transposed, path); });
     takes_little("load, transposed", [&] { ts::load(transposed, path); });
-    takes_little("load, transposed in the file", [&] { ts::load(matrices, path); });
-    ts::save(matrices, path);
-    takes_little("load, transposed in memory", [&] { ts::load(transposed, path); });
     takes_little("save", [&] { ts::save(live, path); });
     takes_little("load", [&] { ts::load(live, path); });
     takes_little("load, not verified", [&] { ts::load(live, path, {.verify = false}); });
@@ -485,10 +476,6 @@ TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
 }
 
 TEST_CASE("loading what has to be built takes the memory of that, and 32 MiB") {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  MESSAGE("skipped: the memory of sanitizers is resident, too");
-  return;
-#endif
   const ts::tests::TemporaryFolder folder;
   const ts::StateDict saved{{"replay", torch::rand({100, 200'000})}, {"buffer", torch::rand({1'000'000})}};
   for (const std::string name : {"x.safetensors", "x.pt"}) {

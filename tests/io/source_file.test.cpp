@@ -99,10 +99,10 @@ TEST_CASE("source file: a neighbour that was written to costs a page at either e
   all[3 * page] = all[9 * page] = std::byte{'y'};
   CHECK(parts(3 * page + 10, 6 * page) ==
         Parts{{3 * page + 10, page - 10, false}, {4 * page, 5 * page, true}, {9 * page, 10, false}});
-  CHECK(parts(3 * page, 2 * page) == Parts{{3 * page, page, false}, {4 * page, page, true}, {5 * page, 0, true}});
+  CHECK(parts(3 * page, 2 * page) == Parts{{3 * page, page, false}, {4 * page, page, true}});
   CHECK(parts(3 * page + 10, page) == Parts{{3 * page + 10, page - 10, false}, {4 * page, 10, true}});
-  CHECK(parts(3 * page + 10, 20) == Parts{{3 * page + 10, 20, false}, {3 * page + 30, 0, true}});
-  CHECK(parts(2 * page, 6 * page) == Parts{{2 * page, page, true}, {3 * page, 5 * page, false}, {8 * page, 0, true}});
+  CHECK(parts(3 * page + 10, 20) == Parts{{3 * page + 10, 20, false}});
+  CHECK(parts(2 * page, 6 * page) == Parts{{2 * page, page, true}, {3 * page, 5 * page, false}});
   CHECK(parts(2 * page, 6 * page, false) == Parts{{2 * page, 6 * page, true}});
 }
 

@@ -23,7 +23,7 @@ using namespace ts::literals;
 namespace {
 
 /// Throws at the step that was asked for, and from `for_ever` on at all later ones.
-struct Trouble {
+struct Faults {
   enum class Kind { runtime_error, no_exception, out_of_memory, mismatch };
   int at = 0;  ///< 0: never
   bool for_ever = false;
@@ -45,7 +45,7 @@ struct Trouble {
     }
   }
 };
-Trouble trouble;
+Faults faults;
 
 /// Loads itself step by step, each of which may throw: one tensor in place, one as another tensor.
 class Stepwise {
@@ -57,15 +57,15 @@ class Stepwise {
     return {{"number", number_}, {"tensors", ts::List{tensor_, other_}}, {"text", text_}};
   }
   void load_state_dict(const ts::StateDict& d) {
-    trouble.pass();
+    faults.pass();
     number_ = d.at<std::int64_t>("number");
-    trouble.pass();
+    faults.pass();
     tensor_.copy_(d.at<at::Tensor>("tensors/0"));
-    trouble.pass();
+    faults.pass();
     other_ = d.at<at::Tensor>("tensors/1");
-    trouble.pass();
+    faults.pass();
     text_ = d.at<std::string>("text");
-    trouble.pass();
+    faults.pass();
   }
 
  private:
@@ -125,7 +125,7 @@ laws::Memory memory_of(const at::Tensor& tensor) {
 }  // namespace
 
 TEST_CASE("classes that load themselves are undone, at whichever step one throws and whatever it throws") {
-  using Kind = Trouble::Kind;
+  using Kind = Faults::Kind;
   Many saved(1);
   const auto file = ts::to_bytes(saved.parts());
   for (const Kind kind : {Kind::runtime_error, Kind::no_exception, Kind::out_of_memory, Kind::mismatch}) {
@@ -138,7 +138,7 @@ TEST_CASE("classes that load themselves are undone, at whichever step one throws
     int step = 1;
     for (;; ++step) {
       CAPTURE(step);
-      trouble = {.at = step, .kind = kind};
+      faults = {.at = step, .kind = kind};
       try {
         ts::from_bytes(parts, file);
         break;
@@ -155,13 +155,13 @@ TEST_CASE("classes that load themselves are undone, at whichever step one throws
     CHECK(step == 8 * 5 + 1);
     CHECK((ts::to_bytes(parts) == file));
   }
-  trouble = {};
+  faults = {};
 }
 
 TEST_CASE("where the rollback throws, too, the error says so and everything else is restored") {
   Many saved(1), live(2);
   const auto file = ts::to_bytes(saved.parts());
-  trouble = {.at = 4 * 5 + 2, .for_ever = true};  // in the middle: second of `list`, and all rollbacks from there on
+  faults = {.at = 4 * 5 + 2, .for_ever = true};  // in the middle: second of `list`, and all rollbacks from there on
   auto parts = live.parts();
   const auto tree = ts::state_dict(parts).clone();
   try {
@@ -180,7 +180,7 @@ TEST_CASE("where the rollback throws, too, the error says so and everything else
   }
   CHECK_FALSE(after.at("first") == tree.at("first"));
 
-  trouble = {};
+  faults = {};
   ts::from_bytes(parts, file);
   CHECK((ts::to_bytes(parts) == file));
 }
@@ -268,10 +268,10 @@ TEST_CASE("parts that are left out never fail a load, and do not change when ano
     CHECK_THROWS_AS(ts::load_state_dict(live, tree, options), ts::Error);
     CHECK(laws::image_of(live) == before);
   }
-  trouble = {.at = 3};
+  faults = {.at = 3};
   CHECK_THROWS_AS(ts::load_state_dict(live, tree, {.only = {"a", "steps"}}), ts::Error);
   CHECK(laws::image_of(live) == before);
-  trouble = {};
+  faults = {};
   ts::load_state_dict(live, tree, {.only = {"a"}});
   CHECK(a.equal(torch::ones({2})));
   CHECK(ts::state_dict(steps) == ts::state_dict(Stepwise(1)));
@@ -289,10 +289,10 @@ struct Migrated {
   at::Tensor x = torch::zeros({2});
   static constexpr auto hook = [](ts::StateDict& d) {
     d.at<at::Tensor>("state/x").add_(1);
-    trouble.pass();
+    faults.pass();
     d.set_default("state/steps", 0);
     d.at<std::int64_t>("state/steps") += 1;
-    trouble.pass();
+    faults.pass();
   };
   std::int64_t steps = 0;
   static constexpr auto describe() {
@@ -309,7 +309,7 @@ struct MigratedNet : torch::nn::Module {
     return ts::component<MigratedNet>("migrated_net", ts::version<2>, ts::state("weight", &MigratedNet::weight),
                                       ts::migrate<1>([](ts::StateDict& d) {
                                         d.at<at::Tensor>("state/weight").add_(1);
-                                        trouble.pass();
+                                        faults.pass();
                                       }));
   }
 };
@@ -322,7 +322,7 @@ TEST_CASE("hooks that throw change nothing: neither what is live nor the tree th
   MigratedNet net;
   const auto whole_hook = [](ts::StateDict& d) {
     d.at<at::Tensor>("first").add_(1);
-    trouble.pass();
+    faults.pass();
   };
   auto live = ts::checkpoint(ts::version<2>, ts::migrate<1>(whole_hook), "first"_key = first,
                              "component"_key = component, "net"_key = net);
@@ -340,7 +340,7 @@ TEST_CASE("hooks that throw change nothing: neither what is live nor the tree th
   int step = 1;
   for (;; ++step) {
     CAPTURE(step);
-    trouble = {.at = step};
+    faults = {.at = step};
     try {
       ts::load_state_dict(live, tree);
       break;
@@ -350,7 +350,7 @@ TEST_CASE("hooks that throw change nothing: neither what is live nor the tree th
       CHECK(tree == kept);
     }
   }
-  trouble = {};
+  faults = {};
   CHECK(step == 1 + 3 * 2 + 1 + 1);
   CHECK(first.equal(torch::ones({2})));
   CHECK(component.x.equal(torch::full({2}, 3)));
@@ -367,7 +367,7 @@ struct Copied {
   Copied(const Copied&) = default;
   Copied& operator=(const Copied& other) {  // NOLINT: throws on purpose
     a = other.a;
-    trouble.pass();
+    faults.pass();
     b = other.b;
     return *this;
   }
@@ -399,7 +399,7 @@ struct ts::adapter<Committed> {
   }
   static void commit(Committed& live, Committed&& fresh) {
     live.a = fresh.a;
-    trouble.pass();
+    faults.pass();
     live.b = fresh.b;
   }
 };
@@ -430,7 +430,7 @@ TEST_CASE("assignments that throw half-way are undone") {
   int step = 1;
   for (;; ++step) {
     CAPTURE(step);
-    trouble = {.at = step};
+    faults = {.at = step};
     try {
       ts::from_bytes(parts, file);
       break;
@@ -439,7 +439,7 @@ TEST_CASE("assignments that throw half-way are undone") {
       CHECK(laws::memory_of(parts) == memory);
     }
   }
-  trouble = {};
+  faults = {};
   CHECK(step >= 5);
   CHECK((ts::to_bytes(parts) == file));
 }

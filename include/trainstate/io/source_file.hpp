@@ -71,19 +71,20 @@ class SourceFile {
     return file_ && file_->maps(bytes) && (!written_ || written_->none_in(bytes)) ? file_ : nullptr;
   }
 
-  /// Calls f(part, of(part)) for all of `bytes`, in one part or in three: who writes to a neighbour may write to the
-  /// first or the last page only.
+  /// Calls f(part, of(part)) for all of `bytes`, in one part or in up to three: who writes to a neighbour writes to
+  /// the first or the last page only.
   template <class F>
   void for_each_part(std::span<const std::byte> bytes, const F& f) const {
     const MappedFile* const whole = of(bytes);
     if (whole || !written_ || !file_->maps(bytes)) return f(bytes, whole);
     const std::size_t page = WrittenPages::page_size(), begin = reinterpret_cast<std::uintptr_t>(bytes.data()) % page;
     const std::size_t head = std::min(page - begin, bytes.size()), tail = (begin + bytes.size()) % page;
-    const auto rest = bytes.subspan(head);
-    f(bytes.first(head), of(bytes.first(head)));
-    if (rest.size() <= tail) return f(rest, of(rest));
-    f(rest.first(rest.size() - tail), of(rest.first(rest.size() - tail)));
-    f(rest.last(tail), of(rest.last(tail)));
+    const std::array<std::size_t, 4> cuts{0, head, std::max(head, bytes.size() - std::min(tail, bytes.size())),
+                                          bytes.size()};
+    for (std::size_t i = 1; i < cuts.size(); ++i) {
+      const auto part = bytes.subspan(cuts[i - 1], cuts[i] - cuts[i - 1]);
+      if (!part.empty()) f(part, of(part));
+    }
   }
 
  private:
