@@ -12,9 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -506,6 +509,25 @@ TEST_CASE("atomic file: short and interrupted writes go on") {
   save(folder / "file", text);
   CHECK(contents(folder / "file") == text);
   CHECK(calls.made(FaultyPosix::Call::pwrite) > 100);
+}
+
+TEST_CASE("atomic file: what is to be durable goes to the disk while more is written") {
+  const TemporaryFolder folder;
+  const std::vector<std::byte> bytes(1 << 20, std::byte{7});
+  const auto write = [&](const io::WriteMode& mode, const FaultyPosix::Faults& faults) {
+    FaultyPosix calls(faults);
+    const io::PosixOverride replaced(calls);
+    io::AtomicFile file(folder / "file", mode);
+    file.reserve(3 * bytes.size());
+    for (std::uint64_t i = 0; i < 3; ++i) file.write_at(bytes, i * bytes.size());
+    file.write_at(std::span(bytes).first(100), 0);  // not worth a call
+    file.commit();
+    CHECK(contents(folder / "file") == std::string(3 << 20, '\7'));
+    return calls.made(FaultyPosix::Call::start_writeback);
+  };
+  CHECK(write({.sync = true}, {}) == 3);
+  CHECK(write({.sync = false}, {}) == 0);
+  CHECK(write({.sync = true}, {.first = 1, .count = FaultyPosix::all, .kind = FaultyPosix::Call::start_writeback}) == 3);
 }
 
 TEST_CASE("atomic file: a write that writes nothing is an error, not a loop") {

@@ -35,6 +35,7 @@ class FaultyPosix final : public io::Posix {
     fchown,
     fchmod,
     fsync,
+    start_writeback,
     flock,
     rename,
     rename_new,
@@ -107,6 +108,9 @@ class FaultyPosix final : public io::Posix {
   }
   int fchmod(int fd, mode_t mode) override { return fails(Call::fchmod) ? -1 : Posix::fchmod(fd, mode); }
   int fsync(int fd) override { return interrupted() || fails(Call::fsync) ? -1 : Posix::fsync(fd); }
+  int start_writeback(int fd, off_t at, off_t size) override {
+    return fails(Call::start_writeback) ? -1 : Posix::start_writeback(fd, at, size);
+  }
   int flock(int fd, int operation) override {
     return interrupted() || fails(Call::flock) ? -1 : Posix::flock(fd, operation);
   }
@@ -162,7 +166,7 @@ class FaultyPosix final : public io::Posix {
 
   const Faults faults_;
   mutable std::mutex mutex_;  // guards what follows
-  std::array<std::size_t, 23> made_{};
+  std::array<std::size_t, 24> made_{};
   std::size_t all_made_ = 0, failed_ = 0;
 };
 

@@ -163,6 +163,7 @@ class AtomicFile {
 
   /// Writes all of `bytes` at an offset. May be called by several threads at once.
   void write_at(std::span<const std::byte> bytes, std::uint64_t offset) const {
+    const auto start = static_cast<off_t>(offset), size = static_cast<off_t>(bytes.size());
     while (!bytes.empty()) {
       const ssize_t written = retry_interrupted(
           [&] { return posix().pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
@@ -173,6 +174,8 @@ class AtomicFile {
       bytes = bytes.subspan(static_cast<std::size_t>(written));
       offset += static_cast<std::uint64_t>(written);
     }
+    // The disk works while the rest is copied. A mere hint: it is fsync that waits, and that says what failed.
+    if (mode_.sync && size >= worth_writeback) static_cast<void>(posix().start_writeback(file_.get(), start, size));
   }
 
   /// Puts the file in place. When this throws, the old file still stands there, unless the text says otherwise.
@@ -200,6 +203,8 @@ class AtomicFile {
   }
 
  private:
+  static constexpr off_t worth_writeback = off_t{1} << 18;  // what is smaller reaches the disk with others
+
   [[noreturn]] void throw_missing_folder(int code) const {
     throw_io_error(path_, "the folder " + names_.folder().string() + " cannot be used", code);
   }

@@ -55,6 +55,17 @@ class Posix {
   virtual int fchown(int fd, uid_t owner, gid_t group) { return ::fchown(fd, owner, group); }
   virtual int fchmod(int fd, mode_t mode) { return ::fchmod(fd, mode); }
   virtual int fsync(int fd) { return ::fsync(fd); }
+  /// As sync_file_range with SYNC_FILE_RANGE_WRITE: the disk starts on these bytes, and nobody waits for it. ENOSYS
+  /// where the system cannot do it.
+  virtual int start_writeback(int fd, off_t at, off_t size) {
+#ifdef __linux__
+    return ::sync_file_range(fd, at, size, SYNC_FILE_RANGE_WRITE);
+#else
+    static_cast<void>(fd), static_cast<void>(at), static_cast<void>(size);
+    errno = ENOSYS;
+    return -1;
+#endif
+  }
   virtual int flock(int fd, int operation) { return ::flock(fd, operation); }
   virtual int rename(const char* from, const char* to) { return ::rename(from, to); }
   /// As rename, but EEXIST where `to` exists; EINVAL or ENOSYS where the system or the filesystem cannot do it.
