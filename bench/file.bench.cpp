@@ -23,32 +23,25 @@ struct Subject {
   [[nodiscard]] std::filesystem::path path(const std::string& extension) const {
     return file(std::to_string(bytes >> 20) + extension);
   }
-  // A file that saves have left, or a new one.
-  [[nodiscard]] std::filesystem::path saved(const std::string& extension) const {
+  // Makes the file unless saves have left it, and for LibTorch the model.
+  void prepare_load(const std::string& extension) {
+    if (extension == ".archive" && !libtorch_net) libtorch_net = bench::make_net(bytes);
     const auto at = path(extension);
-    if (!std::filesystem::exists(at)) {
-      if (extension == ".archive") {
-        torch::save(net, at.string());
-      } else if (extension == ".raw") {
-        raw::write(pieces, at, false);
-      } else {
-        ts::save(net, at, {.sync = false});
-      }
-      bench::settle();
+    if (std::filesystem::exists(at)) return;
+    if (extension == ".archive") {
+      torch::save(net, at.string());
+    } else if (extension == ".raw") {
+      raw::write(pieces, at, false);
+    } else {
+      ts::save(net, at, {.sync = false});
     }
-    return at;
-  }
-  [[nodiscard]] std::shared_ptr<Net>& libtorch_net() {
-    if (!libtorch_net_) libtorch_net_ = bench::make_net(bytes);
-    return libtorch_net_;
+    bench::settle();
   }
 
   std::int64_t bytes;
   std::shared_ptr<Net> net;
   raw::Pieces pieces;
-
- private:
-  std::shared_ptr<Net> libtorch_net_;
+  std::shared_ptr<Net> libtorch_net;
 };
 
 Subject& subject(std::int64_t bytes) {
@@ -68,71 +61,65 @@ void add_saves(const std::string& size, std::int64_t bytes, const How& how) {
   add("save", "libtorch", [at] { torch::save(at().net, at().path(".archive").string()); });
   add("save_sync", "trainstate", [at] { ts::save(at().net, at().path(".safetensors")); });
   add("save_sync", "limit", [at] { raw::write(at().pieces, at().path(".raw"), true); });
+  add("pt_save", "trainstate", [at] { ts::save(at().net, at().path(".pt"), {.sync = false}); });
 }
 
+// `how(name, bytes, f, prepare)`. The tensors that are loaded into hold values already, as those of a model do.
 template <class How>
-void add_loads(const std::string& size, std::int64_t bytes, const How& how) {
+void add_loads(const std::string& what, const std::string& size, std::int64_t bytes, const How& how) {
   const auto at = [bytes]() -> Subject& { return subject(bytes); };
-  how("load/" + size + "/trainstate", bytes, [at] { ts::load(at().net, at().saved(".safetensors")); });
-  how("load/" + size + "/limit", bytes, [at] {
-    const auto path = at().saved(".safetensors");
-    benchmark::DoNotOptimize(raw::hash(path, at().pieces));
-    raw::read(path, at().pieces);
+  const auto add = [&](const std::string& kind, const std::string& who, const char* extension, const auto& f) {
+    how(kind + '/' + size + '/' + who, bytes, f, [at, extension] { at().prepare_load(extension); });
+  };
+  add(what, "trainstate", ".safetensors", [at] { ts::load(at().net, at().path(".safetensors")); });
+  add(what, "limit", ".raw", [at] {
+    benchmark::DoNotOptimize(raw::hash(at().path(".raw"), at().pieces));
+    raw::read(at().path(".raw"), at().pieces);
   });
-  how("load/" + size + "/libtorch", bytes, [at] { torch::load(at().libtorch_net(), at().saved(".archive").string()); });
-  how("load_unverified/" + size + "/trainstate", bytes,
-      [at] { ts::load(at().net, at().saved(".safetensors"), {.verify = false}); });
-  how("load_unverified/" + size + "/limit", bytes, [at] { raw::read(at().saved(".safetensors"), at().pieces); });
+  add(what, "libtorch", ".archive", [at] { torch::load(at().libtorch_net, at().path(".archive").string()); });
+  add(what + "_unverified", "trainstate", ".safetensors",
+      [at] { ts::load(at().net, at().path(".safetensors"), {.verify = false}); });
+  add(what + "_unverified", "limit", ".raw", [at] { raw::read(at().path(".raw"), at().pieces); });
+  add("pt_" + what, "trainstate", ".pt", [at] { ts::load(at().net, at().path(".pt")); });
+  // Written by peers.py, for the same model; it has no checksums but CRC-32.
+  if (const char* const python = std::getenv("TRAINSTATE_BENCH_PYTHON_PT"); python && size == "large") {
+    how("pt_" + what + "_of_python/large/trainstate", bytes, [at, python] { ts::load(at().net, python); },
+        [at] { static_cast<void>(at()); });
+  }
 }
 
 // Nothing of the file is in the page cache.
 void add_cold_loads(std::int64_t bytes) {
   const auto at = [bytes]() -> Subject& { return subject(bytes); };
-  const auto cold = [at](const char* extension) { return [at, extension] { raw::make_cold(at().saved(extension)); }; };
-  bench::once(
-      "load_cold/large/trainstate", bytes, [at] { ts::load(at().net, at().saved(".safetensors")); },
-      cold(".safetensors"));
-  bench::once(
-      "load_cold/large/limit", bytes, [at] { raw::read(at().saved(".safetensors"), at().pieces); },
-      cold(".safetensors"));
-  bench::once(
-      "load_cold/large/libtorch", bytes, [at] { torch::load(at().libtorch_net(), at().saved(".archive").string()); },
-      cold(".archive"));
-}
-
-void add_pt(std::int64_t bytes) {
-  const auto at = [bytes]() -> Subject& { return subject(bytes); };
-  const auto add_save = [&](const std::string& who, const auto& f) {
-    bench::once("pt_save/large/" + who, bytes, f, bench::settle);
+  const auto add = [&](const std::string& who, const char* extension, const auto& f) {
+    bench::each("load_cold/large/" + who, bytes, f, [at, extension] {
+      at().prepare_load(extension);
+      bench::settle();
+      raw::make_cold(at().path(extension));
+    });
   };
-  add_save("trainstate", [at] { ts::save(at().net, at().path(".pt"), {.sync = false}); });
-  add_save("limit", [at] { raw::write(at().pieces, at().path(".raw"), false); });
-  add_save("libtorch", [at] { torch::save(at().net, at().path(".archive").string()); });
-  bench::once("pt_load/large/trainstate", bytes, [at] { ts::load(at().net, at().saved(".pt")); });
-  bench::once("pt_load/large/limit", bytes, [at] {
-    benchmark::DoNotOptimize(raw::hash(at().saved(".raw"), at().pieces));
-    raw::read(at().saved(".raw"), at().pieces);
-  });
-  bench::once("pt_load/large/libtorch", bytes,
-              [at] { torch::load(at().libtorch_net(), at().saved(".archive").string()); });
-  bench::once("pt_load_unverified/large/trainstate", bytes,
-              [at] { ts::load(at().net, at().saved(".pt"), {.verify = false}); });
-  // Written by peers.py, for the same model; it has no checksums but CRC-32.
-  if (const char* const python = std::getenv("TRAINSTATE_BENCH_PYTHON_PT")) {
-    bench::once("pt_load_of_python/large/trainstate", bytes, [at, python] { ts::load(at().net, python); });
-  }
+  add("trainstate", ".safetensors", [at] { ts::load(at().net, at().path(".safetensors")); });
+  add("limit", ".raw", [at] { raw::read(at().path(".raw"), at().pieces); });
+  add("libtorch", ".archive", [at] { torch::load(at().libtorch_net, at().path(".archive").string()); });
 }
 
 [[maybe_unused]] const bool registered = [] {
   const auto once = [](const auto&... arguments) { bench::once(arguments...); };
   const auto often = [](const auto&... arguments) { bench::often(arguments...); };
+  // run.sh has a process for each, since programs load once, when they resume.
+  const auto first = [](const std::string& name, std::int64_t bytes, const auto& f, const auto& prepare) {
+    bench::each(name, bytes, f, [prepare] {
+      prepare();
+      bench::settle();
+    });
+  };
   add_saves("large", bench::large_bytes(), once);
-  add_loads("large", bench::large_bytes(), once);
+  add_loads("load", "large", bench::large_bytes(), first);
+  add_loads("load_again", "large", bench::large_bytes(), once);
   add_cold_loads(bench::large_bytes());
-  add_pt(bench::large_bytes());
   for (const std::int64_t mib : {32, 1}) {
     add_saves(std::to_string(mib) + "_mib", mib << 20, often);
-    add_loads(std::to_string(mib) + "_mib", mib << 20, often);
+    add_loads("load", std::to_string(mib) + "_mib", mib << 20, often);
   }
   // The speed of memory and of the checksum, to judge the rest by.
   const std::int64_t bytes = bench::large_bytes();

@@ -81,15 +81,17 @@ inline raw::Pieces pieces_of(const torch::nn::Module& module) {
   return pieces;
 }
 
-/// For `prepare`: what was written before does not reach the disk while something else is measured.
-inline void settle() { ::sync(); }
+/// For `prepare`: what was written before does not reach the disk while something else is measured, and the memory that
+/// a file or a model's new tensors take is there.
+inline void settle() {
+  ::sync();
+  raw::touch_free_memory(3 * static_cast<std::uint64_t>(large_bytes()));
+}
 
-/// One call a repetition, for what takes milliseconds or more. `prepare` is not timed, nor is the first call of all,
-/// which makes files exist and memory warm.
+/// One call a repetition, for what takes milliseconds or more. `prepare` is not timed.
 template <class F, class Prepare>
-void once(const std::string& name, std::int64_t bytes, F f, Prepare prepare) {
-  const auto run = [f, prepare, bytes, warm = false](benchmark::State& state) mutable {
-    if (!std::exchange(warm, true)) f();
+void each(const std::string& name, std::int64_t bytes, F f, Prepare prepare) {
+  const auto run = [f, prepare, bytes](benchmark::State& state) mutable {
     for ([[maybe_unused]] auto _ : state) {
       prepare();
       const auto start = std::chrono::steady_clock::now();
@@ -101,6 +103,17 @@ void once(const std::string& name, std::int64_t bytes, F f, Prepare prepare) {
   benchmark::RegisterBenchmark(name.c_str(), run)->Iterations(1)->UseManualTime()->Unit(benchmark::kMillisecond);
 }
 
+/// The same after a call that is not timed, which makes files exist and memory warm.
+template <class F, class Prepare>
+void once(const std::string& name, std::int64_t bytes, F f, Prepare prepare) {
+  each(name, bytes, f, [f, prepare, warm = false]() mutable {
+    prepare();
+    if (std::exchange(warm, true)) return;
+    f();
+    prepare();
+  });
+}
+
 template <class F>
 void once(const std::string& name, std::int64_t bytes, F f) {
   once(name, bytes, std::move(f), [] {});
@@ -110,8 +123,8 @@ void once(const std::string& name, std::int64_t bytes, F f) {
 template <class F, class Prepare>
 void often(const std::string& name, std::int64_t bytes, F f, Prepare prepare) {
   const auto run = [f, prepare, bytes, warm = false](benchmark::State& state) mutable {
-    if (!std::exchange(warm, true)) f();
     prepare();
+    if (!std::exchange(warm, true)) f();
     for ([[maybe_unused]] auto _ : state) f();
     if (bytes != 0) state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * bytes);
   };

@@ -78,6 +78,19 @@ void in_parallel(const std::vector<Chunk>& chunks, const F& f) {
   for (auto& thread : threads) thread.join();
 }
 
+/// Uses so many bytes of free memory once, or half of it if there is less. A virtual machine may have handed back to its
+/// host what has been free for a second or two; to get that again takes several times as long as what is measured.
+inline void touch_free_memory(std::uint64_t bytes) {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const auto available = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;
+  const auto size = static_cast<std::size_t>(std::min(bytes, available / 2));
+  void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  require(memory != MAP_FAILED, "mmap");
+  static_cast<void>(::madvise(memory, size, MADV_HUGEPAGE));  // only faster
+  for (std::size_t at = 0; at < size; at += page) static_cast<volatile char*>(memory)[at] = 1;
+  require(::munmap(memory, size) == 0, "munmap");
+}
+
 class Descriptor {
  public:
   Descriptor(const std::filesystem::path& path, int flags) : value_(::open(path.c_str(), flags | O_CLOEXEC, 0666)) {

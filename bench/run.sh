@@ -51,14 +51,22 @@ in_turns() {
     done
   done
 }
-large='/(large|32_mib|1_mib)/'
+# one_each NAME FILTER REPETITIONS: a process for each call.
+one_each() {
+  local benchmarks benchmark repetition
+  benchmarks=$("$build/bench/trainstate_bench" --benchmark_list_tests --benchmark_filter="$2" | cut -d/ -f1-3)
+  for ((repetition = 1; repetition <= $3; ++repetition)); do
+    for benchmark in $benchmarks; do
+      measure "$1-${benchmark//\//-}-$repetition" "^$benchmark/" 1
+    done
+  done
+}
 echo "saves" >&2
-in_turns save "^save(_sync)?$large" "$repetitions"
+in_turns save "^(pt_)?save(_sync)?/(large|32_mib|1_mib)/" "$repetitions"
 echo "loads" >&2
-in_turns load "^(load(_unverified)?|hash)$large" "$repetitions"
+one_each load "^(pt_)?load(_unverified|_of_python)?/large/" "$repetitions"
+in_turns load_again "^((pt_)?load_again(_unverified)?/large|load(_unverified)?/(32_mib|1_mib)|hash/large)/" "$repetitions"
 in_turns cold "^load_cold/large/" "$few"
-echo ".pt" >&2
-in_turns pt "^pt_.*/large/" "$repetitions"
 echo "many tensors" >&2
 in_turns many "/many/" "$few"
 echo "small components, asynchronous saves" >&2

@@ -8,9 +8,10 @@ LARGE = (
     ("save, synced (the default)", "save_sync/large", "save_sync/large/limit", None),
     ("load, verified (the default)", "load/large", "load/large/limit", "load/large"),
     ("load, not verified", "load_unverified/large", "load_unverified/large/limit", "load/large"),
+    ("load once more, verified", "load_again/large", "load_again/large/limit", "load_again/large"),
     ("load from the disk (cold), verified", "load_cold/large", "load_cold/large/limit", "load_cold/large"),
-    ("`.pt`: save, not synced", "pt_save/large", "pt_save/large/limit", "pt_save/large"),
-    ("`.pt`: load, verified", "pt_load/large", "pt_load/large/limit", "pt_load/large"),
+    ("`.pt`: save, not synced", "pt_save/large", "save/large/limit", "pt_save/large"),
+    ("`.pt`: load, verified", "pt_load/large", "load/large/limit", "pt_load/large"),
     ("`.pt` of Python's: load, verified", "pt_load_of_python/large", None, "pt_load/large"),
     ("in the background: training stands still for", "async/large", "async/large/limit", None),
     ("the same, with 57 of the 64 tensors unchanged", "async_frozen/large", "async/large/limit", None),
@@ -144,7 +145,9 @@ LIMITS = (
     "The limit is what the machine did with the same bytes in the same run, on all cores: `pwrite` into a reserved "
     "file that then replaces the old one (and `fsync`, where synced); XXH3 of the whole file, then `pread` into the "
     "live memory (only the latter for a load that is cold or not verified); `memcpy` for what goes on behind. None of "
-    "the others verifies anything. × is how many times faster trainstate is. All took turns, in processes of their own."
+    "the others verifies anything. × is how many times faster trainstate is. All took turns, in processes of their own: "
+    "loads in one for each, as programs that resume load once; `once more` means by a process that has loaded before, "
+    "where LibTorch and Python find the memory again that they have freed."
 )
 
 
