@@ -50,6 +50,12 @@ done
 measure torch.h <<<'#include <torch/torch.h>'
 measure trainstate.hpp <<<'#include <torch/torch.h>
 #include <trainstate/trainstate.hpp>'
+# Both in a precompiled header, as target_precompile_headers(app PRIVATE <torch/torch.h> <trainstate/trainstate.hpp>)
+# has them for every file of a program.
+printf '#include <torch/torch.h>\n#include <trainstate/trainstate.hpp>\n' >"$folder/both.hpp"
+"$compiler" "${flags[@]}" -x c++-header "$folder/both.hpp" -o "$folder/both.hpp.gch"
+measure precompiled <<<'#include "both.hpp"'
+rm "$folder/both.hpp.gch"
 measure checkpoint.hpp <<<'#include <trainstate/checkpoint.hpp>'
 for fields in 1 10 30 100; do
   component "$fields" "$saved" | measure "save_$fields"
