@@ -56,6 +56,11 @@ struct Described {
   void load_state_dict(const ts::StateDict&) {}
 };
 
+/// Throws what is no std::exception.
+struct Rude {
+  int x = 0;
+};
+
 struct SelfSavingNetImpl : torch::nn::Module {
   SelfSavingNetImpl() { register_parameter("w", torch::ones({1})); }
   [[nodiscard]] ts::StateDict state_dict() const { return {{"members", 1}}; }
@@ -83,6 +88,15 @@ struct trainstate::adapter<Money> {
     if (cents < 0) throw std::domain_error("no debts");
     return Money(cents);
   }
+};
+
+template <>
+struct trainstate::adapter<Rude> {
+  static Value save(const Rude& r) {
+    if (r.x < 0) throw 5;
+    return r.x;
+  }
+  static Rude decode(const Value&) { throw "text"; }
 };
 
 template <>
@@ -154,6 +168,15 @@ TEST_CASE("what save throws is an Error that names the path") {
   const std::map<std::string, std::vector<Money>> debts{{"m", {Money(1), Money(-1)}}};
   CHECK_THROWS_WITH_AS(ts::state_dict(debts), doctest::Contains("m/1: "), ts::Error);
   CHECK_THROWS_WITH_AS(ts::state_dict(debts), doctest::Contains("debts are not saved"), ts::Error);
+}
+
+TEST_CASE("what an adapter throws that is no std::exception does not escape") {
+  CHECK_THROWS_WITH_AS(ts::state_dict(std::vector<Rude>{{1}, {-1}}), "1: an exception that is no std::exception",
+                       ts::Error);
+  Rude live{7};
+  CHECK_THROWS_WITH_AS(ts::load_state_dict(live, ts::state_dict(Rude{1})),
+                       doctest::Contains("(an exception that is no std::exception)"), ts::MismatchError);
+  CHECK(live.x == 7);
 }
 
 TEST_CASE("a tensor that decode keeps is neither the caller's nor the file's") {

@@ -72,6 +72,24 @@ struct State {
   }
 };
 
+// A save of `x` that goes on behind and writes nothing after its first bytes, until it is let go.
+class HeldSave {
+ public:
+  template <class T>
+  HeldSave(const T& x, const fs::path& path)
+      : save_(ts::save_async(x, path, {.sync = false, .progress = [this](std::uint64_t, std::uint64_t) { hold(); }})) {}
+  void let_go() { released_ = true; }
+  void wait() { save_.wait(); }
+
+ private:
+  void hold() const {
+    while (!released_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
+  std::atomic<bool> released_{false};
+  ts::PendingSave save_;
+};
+
 std::string saved_bytes(const State& state, const TemporaryFolder& folder, const std::string& name) {
   ts::save(state, folder / name, {.sync = false});
   return contents(folder / name);
@@ -223,6 +241,78 @@ TEST_CASE("save_async: a PendingSave without a save is done; one that is assigne
   CHECK(fs::exists(folder / "two.pt"));
 }
 
+TEST_CASE("a save or write waits for those to its path that go on behind, and for no others") {
+  const TemporaryFolder folder;
+  const auto path = folder / "file.safetensors";
+  fs::create_symlink("file.safetensors", folder / "link.safetensors");  // leads nowhere yet
+  fs::create_directory(folder / "below");
+  fs::create_directory_symlink("..", folder / "below/up");
+  std::int64_t value = 0;
+  const auto value_in = [](const fs::path& file) {
+    std::int64_t found = -1;
+    ts::load(found, file);
+    return found;
+  };
+  const auto save = [&](const fs::path& to) { ts::save(value, to, {.sync = false}); };
+  const auto write = [&](const fs::path& to) { ts::write({{"", value}}, to, {.sync = false}); };
+  const auto ends_last = [&](const fs::path& first, const auto& last) {
+    value = 1;
+    HeldSave held(value, first);
+    value = 2;
+    std::atomic<bool> ended{false};
+    std::thread caller([&] {
+      last();
+      ended = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    CHECK_FALSE(ended);
+    held.let_go();
+    caller.join();
+    held.wait();
+    return value_in(path) == 2;
+  };
+  CHECK(ends_last(path, [&] { save(path); }));
+  CHECK(ends_last(path, [&] { write(path); }));
+  CHECK(ends_last(path, [&] { save(folder / "link.safetensors"); }));
+  CHECK(ends_last(folder / "link.safetensors", [&] { write(path); }));
+  CHECK(ends_last(path, [&] { save(folder / "below/up/file.safetensors"); }));
+  CHECK(ends_last(fs::relative(path), [&] { save(folder / "below/../file.safetensors"); }));
+
+  HeldSave held(value, path);
+  save(folder / "other.safetensors");
+  CHECK(value_in(folder / "other.safetensors") == 2);
+  held.let_go();
+  held.wait();
+}
+
+TEST_CASE("a save waits for one behind that fails, and then goes well") {
+  const TemporaryFolder folder;
+  const auto path = folder / "file.safetensors";
+  std::int64_t value = 1;
+  auto failing = ts::save_async(value, path, {.progress = [](std::uint64_t, std::uint64_t) { throw 5; }});
+  ts::save(value, path, {.sync = false});
+  CHECK(failing.done());
+  CHECK_THROWS_AS(failing.wait(), int);
+  CHECK(fs::exists(path));
+}
+
+TEST_CASE("the thread that writes behind never waits for what it would have to do itself") {
+  const TemporaryFolder folder;
+  std::int64_t value = 1;
+  std::atomic<bool> begun{false}, saved{false};
+  auto first = ts::save_async(value, folder / "a.safetensors", {.progress = [&](std::uint64_t, std::uint64_t) {
+                                while (!begun) std::this_thread::yield();
+                                ts::save(value, folder / "a.safetensors", {.sync = false});
+                                ts::save(value, folder / "b.safetensors", {.sync = false});
+                                saved = true;
+                              }});
+  auto second = ts::save_async(value, folder / "b.safetensors");
+  begun = true;
+  first.wait();
+  second.wait();
+  CHECK(saved);
+}
+
 TEST_CASE("reuse_unchanged: every write that autograd counts is seen") {
   const TemporaryFolder folder;
   const ts::SaveOptions options{.sync = false, .reuse_unchanged = true};
@@ -268,6 +358,85 @@ TEST_CASE("reuse_unchanged: every write that autograd counts is seen") {
   ts::save(other, folder / "other.safetensors", {.sync = false});
   ts::load(net, folder / "other.safetensors");
   CHECK(agrees());
+}
+
+TEST_CASE("reuse_unchanged: what autograd does not count and LibTorch does of itself is seen") {
+  const TemporaryFolder folder;
+  torch::nn::Sequential net(torch::nn::Linear(300, 300), torch::nn::ReLU(), torch::nn::Linear(300, 300));
+  torch::nn::BatchNorm1d statistics(20'000);  // of 80 KB each
+  std::optional<torch::optim::SGD> optimizer;
+  const auto agrees = [&] {
+    auto ckpt = ts::checkpoint("model"_key = net, "statistics"_key = statistics, "optimizer"_key = *optimizer);
+    ts::save_async(ckpt, folder / "async.safetensors", {.sync = false, .reuse_unchanged = true}).wait();
+    ts::save(ckpt, folder / "sync.safetensors", {.sync = false});
+    return contents(folder / "async.safetensors") == contents(folder / "sync.safetensors");
+  };
+  for (const double momentum : {0.0, 0.9}) {
+    CAPTURE(momentum);
+    optimizer.emplace(net->parameters(), torch::optim::SGDOptions(0.1).momentum(momentum).weight_decay(1e-3));
+    CHECK(agrees());
+    for (int i = 0; i < 6; ++i) {
+      CAPTURE(i);
+      net->forward(torch::randn({8, 300})).pow(2).mean().backward();
+      if (i % 3 == 1) CHECK(agrees());  // between the gradient and the step
+      optimizer->step();
+      // Where no gradient is left when the state is saved, too.
+      for (auto& parameter : net->parameters()) {
+        if (i % 2 == 1) parameter.mutable_grad() = torch::Tensor();
+      }
+      CHECK(agrees());
+      statistics->forward(torch::randn({4, 20'000}));
+      CHECK(agrees());
+    }
+  }
+}
+
+TEST_CASE("reuse_unchanged: parameters that take part in no training are not copied again, those that do are") {
+  const TemporaryFolder folder;
+  torch::nn::Linear frozen(300, 300), trained(300, 300);
+  frozen->weight.set_requires_grad(false);
+  frozen->bias.set_requires_grad(false);
+  const auto ckpt = ts::checkpoint("frozen"_key = frozen, "trained"_key = trained);
+  const auto saved = [&] {
+    ts::save_async(ckpt, folder / "file.safetensors", {.sync = false, .reuse_unchanged = true}).wait();
+    return ts::read(folder / "file.safetensors");
+  };
+  const auto train = [&] { trained->forward(frozen->forward(torch::randn({8, 300}))).pow(2).mean().backward(); };
+  const auto first = [](const ts::StateDict& tree, const char* path) {
+    return tree.at(path).as<torch::Tensor>()[0][0].item<float>();
+  };
+  train();
+  saved();
+  train();
+  for (auto& weight : {frozen->weight, trained->weight}) weight.data_ptr<float>()[0] = 42;  // what shows the copy
+  auto tree = saved();
+  CHECK(first(tree, "frozen/weight") != 42);
+  CHECK(first(tree, "trained/weight") == 42);
+
+  trained->weight.set_requires_grad(false);  // frozen from here on
+  trained->weight.mutable_grad() = torch::Tensor();
+  saved();
+  trained->weight.data_ptr<float>()[0] = 43;
+  CHECK(first(saved(), "trained/weight") == 42);
+}
+
+TEST_CASE("reuse_unchanged: memory that a tensor left and came back to is copied again") {
+  const TemporaryFolder folder;
+  const auto path = folder / "file.safetensors";
+  torch::Tensor live = torch::zeros({300, 300});
+  torch::Tensor first = live.variable_data(), second = torch::ones({300, 300});  // with write counters of their own
+  const auto saved = [&] {
+    ts::save_async(live, path, {.sync = false, .reuse_unchanged = true}).wait();
+    torch::Tensor loaded;
+    ts::load(loaded, path);
+    return loaded;
+  };
+  CHECK(torch::equal(saved(), live));
+  live.set_data(second);
+  CHECK(torch::equal(saved(), live));
+  first.add_(5);
+  live.set_data(first);
+  CHECK(torch::equal(saved(), live));
 }
 
 TEST_CASE("reuse_unchanged: what was not written to is not copied again, and a raw write shows it") {

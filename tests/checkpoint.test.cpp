@@ -416,6 +416,40 @@ TEST_CASE("a progress callback sees all bytes; what it throws cancels the call a
   CHECK(live.progress.epoch == 0);
 }
 
+TEST_CASE("a progress callback is called, and can cancel, also where nothing is verified") {
+  const TemporaryFolder folder;
+  Run saved(1), live(0);
+  auto checkpoint = live.checkpoint();
+  struct Cancelled {};
+  for (const char* name : {"x.safetensors", "x.pt"}) {
+    ts::save(saved.checkpoint(), folder / name);
+    int calls = 0;
+    std::uint64_t last = 0, total = 0;
+    const ts::LoadOptions follow{.verify = false, .progress = [&](std::uint64_t done, std::uint64_t all) {
+                                   ++calls;
+                                   last = done;
+                                   total = all;
+                                 }};
+    const ts::LoadOptions cancel{.verify = false, .progress = [](auto, auto) { throw Cancelled(); }};
+    const auto bytes = ts::to_bytes(saved.checkpoint());
+    const auto before = ts::state_dict(checkpoint).clone();
+    CHECK_THROWS_AS(ts::load(checkpoint, folder / name, cancel), Cancelled);
+    CHECK_THROWS_AS(ts::check(checkpoint, folder / name, cancel), Cancelled);
+    CHECK_THROWS_AS(ts::from_bytes(checkpoint, bytes, cancel), Cancelled);
+    CHECK(ts::state_dict(checkpoint) == before);
+    ts::check(checkpoint, folder / name, follow);
+    CHECK(calls == 1);
+    ts::from_bytes(checkpoint, bytes, follow);
+    CHECK(calls == 2);
+    ts::load(checkpoint, folder / name, follow);
+    CHECK(calls == 3);
+    CHECK(last > 0);
+    CHECK(last == total);
+    ts::load_state_dict(checkpoint, before, {.allow_missing = true, .progress = follow.progress});
+    CHECK(calls == 4);
+  }
+}
+
 /// A component whose file is one version old, with large tensors: a hook renames all of them and changes one.
 template <int Version>
 struct Weights {
@@ -433,6 +467,18 @@ struct Weights {
   }
 };
 
+/// Skipped, with a message, where it cannot be said how much memory is resident.
+template <class Work>
+void takes_little(const std::string& what, const Work& work) {
+  const auto most = ts::tests::most_resident(work);
+  INFO(what);
+  if (most) {
+    CHECK(*most <= std::size_t{32} << 20);
+  } else {
+    MESSAGE("skipped: how much memory is resident cannot be said here");
+  }
+}
+
 TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
   const ts::tests::TemporaryFolder folder;
   std::vector<torch::Tensor> live;
@@ -443,15 +489,6 @@ TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
     transposed[i] = live[i].view({2048, 2048}).t();
     channels_last[i] = live[i].contiguous(at::MemoryFormat::ChannelsLast);
   }
-  const auto takes_little = [](const std::string& what, const auto& work) {
-    const auto most = ts::tests::most_resident(work);
-    INFO(what);
-    if (most) {
-      CHECK(*most <= std::size_t{32} << 20);
-    } else {
-      MESSAGE("skipped: how much memory is resident cannot be said here");
-    }
-  };
   for (const std::string name : {"x.safetensors", "x.pt"}) {
     const auto path = folder / name;
     CAPTURE(name);
@@ -472,6 +509,32 @@ TEST_CASE("saving, verifying and loading take 32 MiB beside tensors, at most") {
     takes_little("load after a migration", [&] { ts::load(today, path); });
     CHECK(today.weights[3].eq(6).all().item<bool>());
     today.weights[3].fill_(3);
+  }
+}
+
+TEST_CASE("tensors that share memory, and conjugates, take 32 MiB beside them, at most") {
+  const ts::tests::TemporaryFolder folder;
+  const torch::Tensor flat = torch::rand({16 << 20});
+  std::vector<torch::Tensor> shared{flat};
+  for (int i = 0; i < 64; ++i) shared.push_back(flat.narrow(0, i << 18, 1 << 18));
+  std::vector<torch::Tensor> untied{flat, flat.clone()}, tied{flat, flat};
+  const torch::Tensor complex = torch::rand({4096, 2048}, torch::kComplexFloat);
+  for (const std::string name : {"x.safetensors", "x.pt"}) {
+    const auto path = folder / name;
+    CAPTURE(name);
+    takes_little("save, with views", [&] { ts::save(shared, path); });
+    takes_little("load, with views", [&] { ts::load(shared, path); });
+    takes_little("load, with views, not verified", [&] { ts::load(shared, path, {.verify = false}); });
+    ts::save(untied, path);
+    takes_little("load, tied, of a file where they are not", [&] { ts::load(tied, path); });
+    for (const auto& conjugate : {complex.conj(), complex.t().conj()}) {
+      const torch::Tensor before = conjugate.resolve_conj().clone();
+      takes_little("save, conjugate", [&] { ts::save(conjugate, path); });
+      complex.zero_();
+      auto live = conjugate;
+      takes_little("load, conjugate", [&] { ts::load(live, path); });
+      CHECK(conjugate.equal(before));
+    }
   }
 }
 

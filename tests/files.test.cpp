@@ -1,15 +1,21 @@
 // Trees in files, without any type.
 #include "support/torch_doctest.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <set>
+#include <span>
 #include <string>
 #include <typeinfo>
+#include <vector>
 
 #include "support/temporary_folder.hpp"
 #include "trainstate/files.hpp"
+#include "trainstate/format/dense.hpp"
 
 namespace {
 
@@ -54,6 +60,30 @@ TEST_CASE("a tree comes back as it was, in order; tied tensors tied") {
   CHECK(read == tree);
   CHECK(read.begin()->first == ts::Key("w"));
   CHECK(read.at<Tensor>("w").data_ptr() == read.at<Tensor>("tied").data_ptr());
+}
+
+TEST_CASE("lazy conjugates and negations can be resolved piece by piece") {
+  const Tensor complex = torch::randn({300, 20}, torch::kComplexDouble);
+  const Tensor half = torch::randn({300, 20}).to(torch::kHalf);
+  for (const Tensor& tensor :
+       {complex.conj(), complex.conj().t(), complex.conj()[3], torch::imag(complex.conj()), torch::_neg_view(complex),
+        torch::_neg_view(complex.conj()), torch::_neg_view(half),
+        torch::_neg_view(torch::arange(6'000).view({300, 20})), complex.t(), torch::conj(complex.slice(0, 0, 0))}) {
+    const auto info = ts::detail::to_info_in_pieces(tensor);
+    const Tensor dense = tensor.resolve_conj().resolve_neg().contiguous();
+    CHECK(info.shape == dense.sizes().vec());
+    REQUIRE(info.nbytes() == dense.nbytes());
+    CHECK(ts::format::defect_of(info).empty());
+    std::vector<std::byte> found(dense.nbytes());
+    for (std::size_t at = 0; at < found.size(); at += 1024) {
+      ts::format::copy_dense(info, at, std::span(found).subspan(at, std::min<std::size_t>(1024, found.size() - at)));
+    }
+    CHECK((found.empty() || std::memcmp(found.data(), dense.data_ptr(), found.size()) == 0));
+  }
+  const auto plain = ts::detail::to_info(complex), conjugate = ts::detail::to_info_in_pieces(complex.conj());
+  CHECK(conjugate.fetch);
+  CHECK_FALSE(plain.same_view(conjugate));
+  CHECK_FALSE(conjugate.same_view(ts::detail::to_info_in_pieces(torch::_neg_view(complex))));
 }
 
 TEST_CASE("what was read may be written to, outlives the file, and never changes it") {
@@ -174,8 +204,35 @@ TEST_CASE("what a progress callback throws cancels a read") {
   const TemporaryFolder folder;
   ts::write(sample(), folder / "x.safetensors");
   struct Cancelled {};
-  const ts::ReadOptions options{.verify = true, .progress = [](auto, auto) { throw Cancelled(); }};
-  CHECK_THROWS_AS(ts::read(folder / "x.safetensors", options), Cancelled);
+  for (const bool verify : {true, false}) {
+    const ts::ReadOptions options{.verify = verify, .progress = [](auto, auto) { throw Cancelled(); }};
+    CHECK_THROWS_AS(ts::read(folder / "x.safetensors", options), Cancelled);
+  }
+}
+
+TEST_CASE("the last call of a progress callback has all bytes done, verified or not") {
+  const TemporaryFolder folder;
+  ts::write(sample(), folder / "x.safetensors");
+  ts::write(sample(), folder / "x.pt");
+  // As another program would have written it, without checksums.
+  std::string header = R"({"w":{"dtype":"U8","shape":[3],"data_offsets":[0,3]}})";
+  header.resize(56, ' ');
+  put(folder / "foreign.safetensors", std::string("\x38\0\0\0\0\0\0\0", 8) + header + "abc");
+  for (const char* name : {"x.safetensors", "x.pt", "foreign.safetensors"}) {
+    for (const bool verify : {true, false}) {
+      CAPTURE(name);
+      CAPTURE(verify);
+      std::uint64_t last = 0, total = 0;
+      const auto follow = [&](std::uint64_t done, std::uint64_t all) {
+        CHECK(done >= last);
+        last = done;
+        total = all;
+      };
+      ts::read(folder / name, {.verify = verify, .progress = follow});
+      CHECK(last > 0);
+      CHECK(last == total);
+    }
+  }
 }
 
 }  // namespace

@@ -162,6 +162,22 @@ TEST_CASE("a hook that throws is a VersionError naming component, step and cause
   CHECK(tensor.equal(torch::zeros({2})));
 }
 
+struct Rude {
+  std::int64_t x = 0;
+  static constexpr auto describe() {
+    return ts::component<Rude>("rude", ts::version<2>, ts::state("x", &Rude::x),
+                               ts::migrate<1>([](auto&) { throw 5; }));
+  }
+};
+
+TEST_CASE("a hook that throws what is no std::exception is a VersionError, too") {
+  Rude live{8};
+  CHECK_THROWS_WITH_AS(ts::load_state_dict(live, ts::StateDict{{"state", ts::StateDict{{"x", 1}}}}),
+                       "component 'rude': the migration from version 1 failed: an exception that is no std::exception",
+                       ts::VersionError);
+  CHECK(live.x == 8);
+}
+
 // A nested component has its own chain, run after that of what holds it.
 struct Inner {
   std::int64_t now = 0;

@@ -1,8 +1,10 @@
 // Objects into trees and back, without a file: what is at the root, const and not, and which errors leave.
 #include "support/torch_doctest.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -85,6 +87,30 @@ TEST_CASE("what does not fit at the root says so, and changes nothing") {
   CHECK(counter.count == 7);
 }
 
+TEST_CASE("the text of a mismatch leaves out what the options allow, the report does not") {
+  Counter a{1}, b{2};
+  const ts::StateDict wrong{{"version", 1}, {"params", ts::StateDict()}, {"state", ts::StateDict{{"count", "text"}}}};
+  const ts::StateDict tree{{"a", wrong}, {"c", 1}};
+  const auto text_with = [&](const ts::LoadOptions& options) {
+    try {
+      ts::load_state_dict(ts::checkpoint("a"_key = a, "b"_key = b), tree, options);
+    } catch (const ts::MismatchError& e) {
+      CHECK(e.report().missing_keys == std::vector<std::string>{"b"});
+      CHECK(e.report().unexpected_keys == std::vector<std::string>{"c"});
+      return std::string(e.what());
+    }
+    return std::string("did not throw");
+  };
+  const std::string head = "does not fit the live objects, in ", missing = "\n  missing b";
+  const std::string unexpected = "\n  unexpected c";
+  const std::string differs =
+      "\n  a/state/count: expected an integer from -9223372036854775808 to 9223372036854775807, found string \"text\"";
+  CHECK(text_with({}) == head + "3 places" + missing + unexpected + differs);
+  CHECK(text_with({.allow_missing = true}) == head + "2 places" + unexpected + differs);
+  CHECK(text_with({.allow_unexpected = true}) == head + "2 places" + missing + differs);
+  CHECK(text_with({.allow_missing = true, .allow_unexpected = true}) == head + "1 place" + differs);
+}
+
 TEST_CASE("const objects can be saved, alone and as parts; a const checkpoint of references can be loaded") {
   const Counter constant{3};
   const std::vector<Tensor> tensors = {torch::ones({2})};
@@ -120,6 +146,10 @@ TEST_CASE("LibTorch's exceptions leave as Error, callers' own as they are") {
   const auto fails = [] { throw ts::FormatError("text"); };
   CHECK_THROWS_WITH_AS(ts::detail::at_the_border("x", fails), "x: text", ts::FormatError);
   CHECK_THROWS_WITH_AS(ts::detail::at_the_border("", fails), "text", ts::FormatError);
+  CHECK_THROWS_WITH_AS(ts::detail::at_the_border("x", [] { throw std::bad_alloc(); }), "x: there is not enough memory",
+                       ts::Error);
+  CHECK_THROWS_WITH_AS(ts::detail::at_the_border("", [] { std::vector<int>().reserve(~std::size_t{0}); }),
+                       "there is not enough memory", ts::Error);
   CHECK_THROWS_AS(ts::detail::at_the_border("x", [] { throw 5; }), int);
   CHECK(ts::detail::at_the_border("x", [] { return 5; }) == 5);
 }

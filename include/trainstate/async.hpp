@@ -14,8 +14,11 @@
 #include <type_traits>
 #include <utility>
 
+#include "trainstate/codec/codec.hpp"
+#include "trainstate/codec/context.hpp"
 #include "trainstate/files.hpp"
 #include "trainstate/format/document.hpp"
+#include "trainstate/io/pending_writes.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/snapshot.hpp"
@@ -175,8 +178,10 @@ inline PendingSave begin_save(format::Document document, const std::filesystem::
     std::filesystem::path path;
     SaveOptions options;
     std::optional<QueuePlace> place;
+    std::optional<io::PendingWrites::Announced> announced;
 
     void run() {
+      const io::PendingWrites::Behind behind;
       if (before) static_cast<void>(before->wait());
       before.reset();
       std::exception_ptr error;
@@ -186,18 +191,20 @@ inline PendingSave begin_save(format::Document document, const std::filesystem::
           save->bytes_done = done;
           if (tell) tell(done, total);
         };
-        at_the_border("", [&] { write_document(*document, path, options); });
+        at_the_border("", [&] { write_document_now(*document, path, options); });
       } catch (...) {
         error = std::current_exception();
       }
       document.reset();  // so that the next snapshot finds the memory
       place.reset();
       save->finish(std::move(error));
+      announced.reset();
     }
   };
   auto save = std::make_shared<BackgroundSave>();
-  auto work = std::make_shared<Work>(
-      Work{save, nullptr, std::move(document), path, options, std::optional<QueuePlace>(std::move(place))});
+  auto work =
+      std::make_shared<Work>(Work{save, nullptr, std::move(document), path, options,
+                                  std::optional<QueuePlace>(std::move(place)), io::pending_writes().announce(path)});
   work->before = save_queue().append(save);
   std::thread thread;
   try {
@@ -208,21 +215,31 @@ inline PendingSave begin_save(format::Document document, const std::filesystem::
   return {std::move(save), std::move(thread)};
 }
 
+/// Shows `snapshot` the live tensors of all modules in `x`, for their gradients.
+template <class T>
+void watch_modules(const T& x, Snapshot& snapshot) {
+  NamesContext context;
+  collect_names<std::remove_cv_t<T>>(x, context);
+  context.names.for_each([&](const c10::TensorImpl& live) { snapshot.watch(live); });
+}
+
 }  // namespace detail
 
 /// As `save`, but returns as soon as the state is copied to memory (a snapshot: nothing that happens to `x` from then
 /// on changes the file); the file is written by a thread of its own. At most two saves of a process are outstanding,
-/// then this call waits for the older one; all of them are written one after the other, in the order of the calls. The
-/// memory of snapshots, at most that of two (with `options.reuse_unchanged` also the copies that either of the last two
-/// snapshots of this process had a use for), is kept for the next: see `release_snapshot_memory`. That of tensors on a
-/// GPU is pinned. `options.progress` is called on the writing thread, and must not begin a save itself. Throws at once
-/// what cannot be stored; everything else that `save` throws comes from `wait`. O(bytes) for the copy, which is whole
-/// but for `options.reuse_unchanged`.
+/// then this call waits for the older one; all of them are written one after the other, in the order of the calls. A
+/// `save` or `write` to the same path waits for them, too, so that the file of the last call stays. The memory of
+/// snapshots, at most that of two (with `options.reuse_unchanged` also the copies in the last such snapshot of this
+/// process), is kept for the next: see `release_snapshot_memory`. That of tensors on a GPU is pinned.
+/// `options.progress` is called on the writing thread, and must not begin a save itself. Throws at once what cannot be
+/// stored; everything else that `save` throws comes from `wait`. O(bytes) for the copy, which is whole but for
+/// `options.reuse_unchanged`.
 template <class T>
 PendingSave save_async(const T& x, const std::filesystem::path& path, const SaveOptions& options = {}) {
   detail::QueuePlace place;
   auto document = detail::at_the_border(path.string(), [&] {
     detail::Snapshot snapshot(detail::snapshot_memory(), options.reuse_unchanged);
+    if (options.reuse_unchanged) detail::watch_modules(x, snapshot);
     auto copied = detail::document_of(detail::save_object(x), options,
                                       [&](const at::Tensor& tensor) { return snapshot.take(tensor); });
     snapshot.copy(options.threads);

@@ -130,11 +130,11 @@ class BasicStateDict {
   /// one dict: `rename_prefix("state/conv1.", "state/stem.")`. Returns how many keys were renamed. Throws Error,
   /// changing nothing, if a new key is taken.
   std::size_t rename_prefix(std::string_view from, std::string_view to);
-  /// Applies `f` to the value at a path; false if there is none. `f` takes a Value& to change in place, or takes a
-  /// Value or one of its alternatives (`double`, `const Tensor&`, …) and returns the new value. Throws Error if the
-  /// value is not of the alternative that `f` takes.
+  /// Applies `f` to the value at a path. `f` takes a Value& to change in place, or takes a Value or one of its
+  /// alternatives (`double`, `const Tensor&`, …) and returns the new value. Throws Error if there is no value, or if it
+  /// is not of the alternative that `f` takes.
   template <class F>
-  bool transform(std::string_view path, F&& f);
+  void transform(std::string_view path, F&& f);
   /// Cuts the tensor at `from` along dimension `dim` and puts the parts at the paths `to`; `sizes` are the lengths of
   /// the parts, equal ones by default. False if nothing stands at `from`. Throws Error, changing nothing, if it is no
   /// tensor, cannot be cut so, or a path is taken. For trees of LibTorch tensors.

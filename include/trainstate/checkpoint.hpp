@@ -33,7 +33,8 @@ Report load_file(T& x, const std::filesystem::path& path, const LoadOptions& opt
 /// Saves a checkpoint, or any single object, to a file: atomically (the old file or the whole new one, never anything
 /// between) and durably (unless `sync` is off). Throws IoError, or Error for what cannot be stored; then the old file
 /// is untouched. Any number of threads may save at once, also the same object, as long as nothing changes it meanwhile;
-/// of those that save to one path, the last one's file stays.
+/// of those that save to one path, the last one's file stays. What `save_async` began to the same path, also through
+/// symbolic links, is waited for first.
 template <class T>
 void save(const T& x, const std::filesystem::path& path, const SaveOptions& options = {}) {
   const std::string where = path.string();
@@ -89,9 +90,12 @@ Report from_bytes(T&& x, std::span<const std::byte> bytes, const LoadOptions& op
   auto source = detail::at_the_border("", [&] {
     auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
     Storage image{copy, copy->data(), copy->size()};
-    return detail::source_of(
+    detail::FollowedProgress progress(options.progress);
+    auto read = detail::source_of(
         format::read_document(std::make_shared<const Storage>(std::move(image)), "bytes",
-                              {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
+                              {.verify = options.verify, .threads = options.threads, .progress = progress.follower()}));
+    read.is_reported = progress.was_called();
+    return read;
   });
   return detail::load_object(live, std::move(source), options, "bytes", true);
 }

@@ -266,6 +266,8 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
     auto* dict = value.get_if<StateDict>();
     if (!dict) return;
     if (!context.has_manifest) split_flat(*dict);
+    for_each_selected(live, *dict, context,
+                      [&]<class P>(const P& part, Value& item) { assemble_value<P>(&part, item, context); });
     context.note_component(T::name, V, "checkpoint");
     const bool today = (dict->find_key(std::string(Parts::name())) && ...);
     const int version = take_version(*dict, today, T::name, V, context);
@@ -276,14 +278,8 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
     } else {
       run_migrations<T>(none, T::name, version, V, *dict, context);
     }
-    if (!live) return;
-    live->for_each([&]<class P>(std::string_view name, const P& part) {
-      const std::string key(name);
-      Value* item = context.selects(key) ? dict->find_key(key) : nullptr;
-      if (!item) return;
-      const auto scope = context.enter(key);
-      migrate_value<P>(&part, *item, context);
-    });
+    for_each_selected(live, *dict, context,
+                      [&]<class P>(const P& part, Value& item) { migrate_value<P>(&part, item, context); });
   }
 
   static void plan(T& live, const Value& value, LoadContext& context) {
@@ -316,6 +312,19 @@ struct TorchCodec<Checkpoint<V, M, Parts...>> {
   }
 
  private:
+  /// Calls f(part, what the file has of it) at the part's path.
+  template <class F>
+  static void for_each_selected(const T* live, StateDict& dict, LoadContext& context, const F& f) {
+    if (!live) return;
+    live->for_each([&]<class P>(std::string_view name, const P& part) {
+      const std::string key(name);
+      Value* item = context.selects(key) ? dict.find_key(key) : nullptr;
+      if (!item) return;
+      const auto scope = context.enter(key);
+      f.template operator()<P>(part, *item);
+    });
+  }
+
   /// A name in `only` or `except` that neither the checkpoint nor the file knows is a slip of the pen.
   static void check_choice(const StateDict& dict, const LoadContext& context) {
     for (const auto* names : {&context.options.only, &context.options.except}) {

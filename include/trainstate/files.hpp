@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,17 +16,21 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/memory.hpp"
 #include "trainstate/environment.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/file_format.hpp"
 #include "trainstate/format/container.hpp"
+#include "trainstate/format/dense.hpp"
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/tensors.hpp"
 #include "trainstate/format/views.hpp"
 #include "trainstate/io/mapped_file.hpp"
+#include "trainstate/io/pending_writes.hpp"
 #include "trainstate/objects.hpp"
 #include "trainstate/options.hpp"
 #include "trainstate/state_dict.hpp"
+#include "trainstate/torch/compat.hpp"
 #include "trainstate/torch/convert.hpp"
 #include "trainstate/torch/device.hpp"
 
@@ -55,8 +61,28 @@ inline List find_ties(const BasicStateDict<TensorInfo>& tree) {
   return ties;
 }
 
+/// As `to_info`; but what the CPU conjugates or negates lazily is resolved piece by piece when its bytes are wanted,
+/// rather than as a whole now.
+inline TensorInfo to_info_in_pieces(const at::Tensor& tensor) {
+  const auto dtype = dtype_of(tensor.scalar_type());
+  const bool lazy = tensor.is_cpu() && dtype && !why_not_storable(tensor) && (tensor.is_conj() || tensor.is_neg());
+  const auto flip = lazy ? SignFlip::of(*dtype, tensor.is_conj(), tensor.is_neg()) : std::optional<SignFlip>();
+  if (!flip) return to_info(tensor);
+  auto memory = std::make_shared<const TensorInfo>(to_info(as_in_memory(tensor)));
+  TensorInfo info{*dtype, memory->shape, TensorInfo::contiguous_strides(memory->shape), nullptr, 0};
+  // Any address that is its own will do: these bytes stand nowhere.
+  auto* const place = reinterpret_cast<std::byte*>(const_cast<TensorInfo*>(memory.get()));
+  info.storage = std::make_shared<const Storage>(Storage{memory, place, info.nbytes(), memory->storage->device});
+  using Fetch = std::function<void(std::size_t, std::span<std::byte>)>;
+  info.fetch = std::make_shared<const Fetch>([memory, flip = *flip](std::size_t at, std::span<std::byte> to) {
+    format::copy_dense(*memory, at, to);
+    flip.apply(to);
+  });
+  return info;
+}
+
 /// A tensor of a document that shares the memory of the live one.
-inline constexpr auto shared_with_live = [](const at::Tensor& tensor) { return to_info(tensor); };
+inline constexpr auto shared_with_live = [](const at::Tensor& tensor) { return to_info_in_pieces(tensor); };
 
 /// The file that `saved` makes: the tree, and the manifest with what the tree has no place for. `convert` makes the
 /// document's tensors.
@@ -80,10 +106,19 @@ format::Document document_of(const Saved& saved, const SaveOptions& options,
   return document;
 }
 
-inline void write_document(const format::Document& document, const std::filesystem::path& path,
-                           const SaveOptions& options) {
+/// Writes a file, whatever else is to be written to its path.
+inline void write_document_now(const format::Document& document, const std::filesystem::path& path,
+                               const SaveOptions& options) {
   format::write_document(document, path, options.format.value_or(format_of(path)),
                          {.sync = options.sync, .overwrite = options.overwrite}, {options.threads, options.progress});
+}
+
+/// The same, once the saves to that path that go on behind (see `save_async`) have ended, well or not: they were called
+/// before.
+inline void write_document(const format::Document& document, const std::filesystem::path& path,
+                           const SaveOptions& options) {
+  io::pending_writes().wait_for(path);
+  write_document_now(document, path, options);
 }
 
 /// The device of this name; nothing if this machine has none such. Throws c10::Error for a name that LibTorch lacks.
@@ -136,12 +171,34 @@ inline Source source_of(const format::Document& document) {
   return source;
 }
 
+/// Passes on what a reader reports, and remembers whether it did: it does so only of bytes that it verifies.
+class FollowedProgress {
+ public:
+  explicit FollowedProgress(const Progress& progress) : progress_(progress) {}
+
+  /// For the reader; must not outlive this.
+  [[nodiscard]] io::Progress follower() {
+    if (!progress_) return {};
+    return [this](std::uint64_t done, std::uint64_t total) {
+      was_called_ = true;
+      progress_(done, total);
+    };
+  }
+  [[nodiscard]] bool was_called() const noexcept { return was_called_; }
+
+ private:
+  const Progress& progress_;
+  bool was_called_ = false;
+};
+
 /// Reads what is to be loaded.
 inline Source read_source(const std::filesystem::path& path, const LoadOptions& options) {
   return at_the_border("", [&] {
     auto file = std::make_shared<const io::MappedFile>(path);
+    FollowedProgress progress(options.progress);
     Source source = source_of(format::read_document(
-        *file, path.string(), {.verify = options.verify, .threads = options.threads, .progress = options.progress}));
+        *file, path.string(), {.verify = options.verify, .threads = options.threads, .progress = progress.follower()}));
+    source.is_reported = progress.was_called();
     // What was verified where it is mapped is quicker to copy from there.
     if (!options.verify || file->is_large()) source.file = std::move(file);
     return source;
@@ -150,7 +207,8 @@ inline Source read_source(const std::filesystem::path& path, const LoadOptions& 
 
 }  // namespace detail
 
-/// Writes a tree to a file, atomically and durably (see `save`). Throws IoError, or Error for what cannot be stored.
+/// Writes a tree to a file, atomically, durably and after earlier saves to its path (see `save`). Throws IoError, or
+/// Error for what cannot be stored.
 inline void write(const StateDict& tree, const std::filesystem::path& path, const SaveOptions& options = {}) {
   const auto document =
       detail::at_the_border(path.string(), [&] { return detail::document_of(detail::Saved{.tree = tree}, options); });
@@ -158,14 +216,23 @@ inline void write(const StateDict& tree, const std::filesystem::path& path, cons
 }
 
 /// Reads a file's tree, without any type. The file is mapped, copy on write: tensors cost nothing until they are
-/// touched, may be written to, and never change the file. Throws IoError, FormatError, IntegrityError.
+/// touched, may be written to, and never change the file. What is not verified counts as done at once for
+/// `options.progress`. Throws IoError, FormatError, IntegrityError.
 inline StateDict read(const std::filesystem::path& path, const ReadOptions& options = {}) {
   const std::string where = path.string();
+  detail::FollowedProgress progress(options.progress);
   const auto document = detail::at_the_border(
-      "", [&] { return format::read_document(path, {.verify = options.verify, .progress = options.progress}); });
+      "", [&] { return format::read_document(path, {.verify = options.verify, .progress = progress.follower()}); });
+  if (options.progress && !progress.was_called()) {
+    std::uint64_t total = 0;
+    format::for_each_tensor(document.tree,
+                            [&](const TensorInfo& tensor, const std::string&) { total += tensor.nbytes(); });
+    options.progress(total, total);
+  }
   return detail::at_the_border(where, [&] {
     return detail::to_torch(document.tree, [&](at::Tensor tensor, const TensorInfo&) {
-      return options.map_location ? tensor.to(*options.map_location) : tensor;
+      if (!options.map_location) return tensor;
+      return detail::copy_once_each(tensor, [&](const at::Tensor& t) { return t.to(*options.map_location); });
     });
   });
 }

@@ -4,7 +4,6 @@
 #include <boost/hana/for_each.hpp>
 
 #include <algorithm>
-#include <exception>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -34,8 +33,12 @@ inline int version_in(const StateDict& record, const std::string& path, std::str
 
 /// Hooks may write into tensors. Those of a tree in memory are the caller's, perhaps live ones, so that a record which
 /// has to be migrated gets its own.
-inline void own_tensors(StateDict& record, int version, int today, const LoadContext& context) {
-  if (context.in_memory && version < today) record = record.clone();
+inline void own_tensors(StateDict& record, int version, int today, LoadContext& context) {
+  if (!context.in_memory || version >= today) return;
+  context.before_hook();
+  Value own = record.clone();
+  context.tracks.replace_all(record, own);
+  record = std::move(own.as<StateDict>());
 }
 
 /// One step: runs the hook on the record and returns the version that the record has now.
@@ -81,13 +84,16 @@ void run_migrations(const Migrations& migrations, std::string_view name, int fro
   boost::hana::for_each(migrations, [&]<class M>(const M& migration) {
     oldest = std::min(oldest, M::from_version);
     if (version != M::from_version) return;
+    context.before_hook();
+    const TransformWatch<at::Tensor> watch(
+        [&](const at::Tensor& was, const at::Tensor& now) { context.tracks.replace(was, now); });
     try {
       const int next = migrate_once<T>(migration, record, context);
       context.report.migrated.push_back({context.path, version, next});
       version = next;
-    } catch (const std::exception& e) {
+    } catch (...) {
       throw VersionError(who + ": the migration from version " + std::to_string(M::from_version) +
-                         " failed: " + text_of(e));
+                         " failed: " + current_text());
     }
   });
   if (version != to) {
@@ -100,6 +106,15 @@ void run_migrations(const Migrations& migrations, std::string_view name, int fro
 template <class T>
 void run_migrations(int from, StateDict& record, LoadContext& context) {
   run_migrations<T>(migrations<T>, component_name<T>, from, component_version<T>, record, context);
+}
+
+/// Brings all that a file holds to today's versions, and follows the tensors meanwhile.
+template <class T>
+void migrate_all(const T* live, Value& root, LoadContext& context) {
+  context.root = &root;
+  migrate_value<T>(live, root, context);
+  context.root = nullptr;
+  context.tracks.finish(root);
 }
 
 }  // namespace trainstate::detail

@@ -4,8 +4,11 @@
 #include <c10/util/Exception.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <new>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -41,6 +44,7 @@ struct Source {
   /// Where tensors of the tree are mapped that may be read from it again; null if there is none.
   std::shared_ptr<const io::MappedFile> file = nullptr;
   bool file_may_be_written = false;  ///< hooks may have written to tensors where they are mapped
+  bool is_reported = false;          ///< whoever read it told the caller's `progress` of its bytes
 };
 
 /// What is saved: the tree, and what the manifest has to add.
@@ -50,7 +54,8 @@ struct Saved {
   List upgrades = {};  ///< what `upgrade` did to this state before
 };
 
-/// Runs `f`, with LibTorch's exceptions and texts without a place in them turned into this library's.
+/// Runs `f`, with LibTorch's exceptions, those for a lack of memory, and texts without a place in them turned into this
+/// library's.
 template <class F>
 decltype(auto) at_the_border(const std::string& where, F&& f) {
   const std::string prefix = where.empty() ? "" : where + ": ";
@@ -61,6 +66,10 @@ decltype(auto) at_the_border(const std::string& where, F&& f) {
     rethrow_with_prefix(prefix);
   } catch (const c10::Error& e) {
     throw Error(prefix + "LibTorch: " + e.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    throw Error(prefix + "there is not enough memory");
+  } catch (const std::length_error&) {  // what containers throw for more than any memory holds
+    throw Error(prefix + "there is not enough memory");
   }
 }
 
@@ -92,14 +101,17 @@ Saved save_object(const T& x) {
   return {.tree = std::move(tree), .components = std::move(context.components)};
 }
 
-/// The text of a MismatchError: every difference.
-inline std::string mismatch_text(const std::string& where, const Report& report) {
+/// The text of a MismatchError: every difference that the options do not allow.
+inline std::string mismatch_text(const std::string& where, const Report& report, const LoadOptions& options = {}) {
+  const std::vector<std::string> none;
+  const auto& missing = options.allow_missing ? none : report.missing_keys;
+  const auto& unexpected = options.allow_unexpected ? none : report.unexpected_keys;
   std::ostringstream text;
-  const auto n = report.missing_keys.size() + report.unexpected_keys.size() + report.mismatched.size();
+  const auto n = missing.size() + unexpected.size() + report.mismatched.size();
   text << where << (where.empty() ? "" : ": ") << "does not fit the live objects, in " << n
        << (n == 1 ? " place" : " places");
-  for (const auto& key : report.missing_keys) text << "\n  missing " << place_text(key);
-  for (const auto& key : report.unexpected_keys) text << "\n  unexpected " << place_text(key);
+  for (const auto& key : missing) text << "\n  missing " << place_text(key);
+  for (const auto& key : unexpected) text << "\n  unexpected " << place_text(key);
   for (const auto& m : report.mismatched)
     text << "\n  " << place_text(m.path) << ": expected " << m.expected << ", found " << m.found;
   return text.str();
@@ -121,11 +133,33 @@ class GeneratorGuard {
   bool applied_ = false;
 };
 
+/// The bytes of all tensors of a value.
+inline std::uint64_t bytes_of_tensors(const Value& value) {
+  std::uint64_t bytes = 0;
+  if (const auto* tensor = value.get_if<at::Tensor>(); tensor && tensor->defined()) {
+    bytes = static_cast<std::uint64_t>(tensor->numel()) * tensor->element_size();
+  } else if (const auto* list = value.get_if<List>()) {
+    for (const auto& item : *list) bytes += bytes_of_tensors(item);
+  } else if (const auto* dict = value.get_if<StateDict>()) {
+    for (const auto& [key, item] : *dict) bytes += bytes_of_tensors(item);
+  }
+  return bytes;
+}
+
+/// Tells `options.progress` of all bytes at once where nothing looked at them before they are applied. It may still
+/// cancel then; once they are on their way into live objects, it could not.
+inline void report_unread(const Source& source, const LoadOptions& options) {
+  if (!options.progress || source.is_reported) return;
+  const std::uint64_t total = bytes_of_tensors(source.tree);
+  options.progress(total, total);
+}
+
 /// Migrates, plans and, if `apply`, applies. With `apply`, throws MismatchError before anything live has changed if
 /// something was found that the options do not allow.
 template <class T>
 Report load_object(T& live, Source source, const LoadOptions& options, const std::string& where, bool apply,
                    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now()) {
+  report_unread(source, options);
   Report report;
   const bool accepted = at_the_border(where, [&] {
     NamesContext names{.loads = true};
@@ -141,8 +175,8 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
     context.file_may_be_written = source.file_may_be_written;
     report.warnings = std::move(source.warnings);
     Value root = root_value(live, std::move(source.tree));
-    assemble(root, source.components);
-    if (!source.is_todays) migrate_value<T>(&live, root, context);
+    context.assembled = assemble(root, source.components);
+    if (!source.is_todays) migrate_all<T>(&live, root, context);
     Codec<T>::plan(live, root, context);
     if (context.acceptable()) check_shared_memory(context);
     if (source.in_memory) plan.own_sources();
@@ -156,7 +190,7 @@ Report load_object(T& live, Source source, const LoadOptions& options, const std
   });
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (apply && !accepted) {
-    const std::string text = mismatch_text(where, report);
+    const std::string text = mismatch_text(where, report, options);
     throw MismatchError(text, std::move(report));
   }
   return report;

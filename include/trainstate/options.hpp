@@ -45,10 +45,20 @@ struct SaveOptions {
   bool overwrite = true;                        ///< false: an existing file is an IoError (EEXIST)
   unsigned threads = 0;                         ///< 0: as many as the machine has cores
   Progress progress = {};
-  std::map<std::string, std::string> metadata = {};  ///< kept beside the tree; `format` and `trainstate…` are taken
-  /// Of `save_async`: tensors that nothing has written to since an earlier snapshot are not copied again. What autograd
-  /// counts as a write is seen (every in-place operation, optimizers' steps among them); a write through a raw pointer,
-  /// `data_ptr()`, an accessor or `data()`, is NOT, and the file would hold the older values.
+  /// Kept beside the tree. The keys `format`, `trainstate` and those that begin with `trainstate.` are taken: an Error.
+  std::map<std::string, std::string> metadata = {};
+  /// Of `save_async`: tensors that nothing has written to since the last snapshot with this option (in this process, of
+  /// whatever objects) are not copied again. Always copied are
+  /// - those of at most 64 KiB, and one-dimensional ones of at most 1 MiB, among them the running statistics of
+  ///   normalization layers, which LibTorch writes through raw pointers;
+  /// - what modules registered and an optimizer may have stepped: what has a `grad()`, or had one at that snapshot, and
+  ///   what took part in a graph of autograd's that lived at that snapshot or was made since.
+  ///
+  /// Of the others, what autograd counts as a write is seen: every in-place operation on the tensor or a view of it, so
+  /// the steps of all optimizers but SGD, too. NOT seen is a write through a raw pointer (`data_ptr()`, an accessor),
+  /// through `data()`, or through another variable that shares the memory by `set_data`: the file would hold the older
+  /// values. LibTorch's SGD writes through `data()`, so what it trains must stand in the checkpoint as part of a
+  /// module, not as a tensor of its own.
   bool reuse_unchanged = false;
 };
 

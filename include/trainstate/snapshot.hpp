@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/Device.h>
+#include <c10/core/TensorImpl.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -39,11 +40,11 @@ class SnapshotMemory {
     return pinned ? pinned_.take(size) : pageable_.take(size);
   }
 
-  /// What an earlier snapshot copied from memory that has not been written to since; nothing if there is no such copy.
+  /// What the last snapshot held of memory that has not been written to since; nothing if there is no such copy.
   [[nodiscard]] std::optional<TensorInfo> unchanged(const ContentVersion& version) {
     const std::lock_guard lock(mutex_);
     const auto at = copies_.find(version.key());
-    if (at == copies_.end() || !at->second.version.same_as(version)) return std::nullopt;
+    if (at == copies_.end() || !version.is_unchanged_since(at->second.version)) return std::nullopt;
     at->second.last_used = number_;
     return at->second.copy;
   }
@@ -54,15 +55,16 @@ class SnapshotMemory {
     copies_.insert_or_assign(std::move(key), Copied{std::move(version), copy, number_});
   }
 
-  /// Called after each snapshot, of `bytes`: forgets copies that two snapshots in turn had no use for, and gives back
-  /// free memory beyond that of two such snapshots.
+  /// Called after each snapshot, of `bytes`: if it `reuses`, forgets the copies that it had no use for; gives back free
+  /// memory beyond that of two such snapshots. No copy outlives a snapshot without it, since a tensor that was given
+  /// other memory by `set_data`, and then the first again, does not count what was written to that in the meantime.
   void end_snapshot(std::size_t bytes, bool reuses) {
     std::map<ContentVersion::Key, Copied> forgotten;  // goes without the lock
     if (reuses) {
       const std::lock_guard lock(mutex_);
       for (auto at = copies_.begin(); at != copies_.end();) {
         const auto next = std::next(at);
-        if (at->second.last_used + 1 < number_) forgotten.insert(copies_.extract(at));
+        if (at->second.last_used < number_) forgotten.insert(copies_.extract(at));
         at = next;
       }
       ++number_;
@@ -113,8 +115,11 @@ inline SnapshotMemory& snapshot_memory() {
 /// One snapshot: first every tensor is taken, then all are copied at once.
 class Snapshot {
  public:
-  /// With `reuse_unchanged`, what an earlier snapshot copied and nothing wrote to since is not copied again.
+  /// With `reuse_unchanged`, what the last snapshot held and nothing wrote to since is not copied again.
   Snapshot(SnapshotMemory& memory, bool reuse_unchanged) : memory_(memory), reuses_(reuse_unchanged) {}
+
+  /// Looks for gradients of a live tensor that one to be taken is detached from.
+  void watch(const c10::TensorImpl& live) { traces_.add(live); }
 
   /// The tensor that will be a dense copy of this one, once `copy` has run. Those that show the same elements share it.
   TensorInfo take(const at::Tensor& tensor) {
@@ -145,6 +150,7 @@ class Snapshot {
  private:
   static constexpr std::size_t slab_size = std::size_t{1} << 20;
   static constexpr std::size_t largest_in_slab = std::size_t{1} << 16;
+  static constexpr std::size_t largest_statistics = std::size_t{1} << 20;
   static constexpr std::size_t alignment = 64;
 
   struct Pending {
@@ -179,12 +185,19 @@ class Snapshot {
     const std::vector<Pending>& pending_;
   };
 
+  // Small tensors cost less than the question. The running statistics of normalization layers, one number a channel,
+  // are written through raw pointers by LibTorch itself.
+  static bool is_always_copied(const TensorInfo& live) {
+    const std::size_t size = live.nbytes();
+    return size <= largest_in_slab || (live.shape.size() == 1 && size <= largest_statistics);
+  }
+
   TensorInfo copy_of(const at::Tensor& tensor, const TensorInfo& live) {
     const std::size_t size = live.nbytes();
     bytes_ += size;
     const bool small = size <= largest_in_slab;
     std::optional<ContentVersion> version;
-    if (reuses_ && !small) version = ContentVersion::of(tensor);
+    if (reuses_ && !is_always_copied(live)) version = ContentVersion::of(tensor, traces_);
     if (version) {
       if (auto copy = memory_.unchanged(*version)) return *std::move(copy);
     }
@@ -218,6 +231,7 @@ class Snapshot {
 
   SnapshotMemory& memory_;
   bool reuses_;
+  GradientTraces traces_;
   std::deque<TensorInfo> live_;
   format::ViewMap<TensorInfo> copies_;
   std::vector<Pending> pending_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -41,6 +42,26 @@ struct NumberArgument {
       return static_cast<T>(integer ? static_cast<double>(*integer) : value.template as<double>());
     }
   }
+};
+
+/// For its lifetime, and on its thread: is told which tensor `transform` put in the place of which.
+template <class Tensor>
+class TransformWatch {
+ public:
+  using Told = std::function<void(const Tensor& was, const Tensor& now)>;
+
+  explicit TransformWatch(Told told) : told_(std::move(told)), outer_(std::exchange(current_, this)) {}
+  TransformWatch(const TransformWatch&) = delete;
+  TransformWatch& operator=(const TransformWatch&) = delete;
+  ~TransformWatch() { current_ = outer_; }
+
+  [[nodiscard]] static bool active() noexcept { return current_ != nullptr; }
+  static void tell(const Tensor& was, const Tensor& now) { current_->told_(was, now); }
+
+ private:
+  static inline thread_local TransformWatch* current_ = nullptr;
+  Told told_;
+  TransformWatch* outer_;
 };
 
 }  // namespace detail
@@ -197,9 +218,10 @@ std::size_t BasicStateDict<Tensor>::rename_prefix(std::string_view from, std::st
 
 template <class Tensor>
 template <class F>
-bool BasicStateDict<Tensor>::transform(std::string_view path, F&& f) {
-  if (!contains(path)) return false;
+void BasicStateDict<Tensor>::transform(std::string_view path, F&& f) {
   Value& value = at(path);
+  const Tensor* const tensor = value.template get_if<Tensor>();
+  const auto was = tensor && detail::TransformWatch<Tensor>::active() ? std::optional(*tensor) : std::nullopt;
   const auto apply = [&](auto&& argument) {
     if constexpr (std::is_void_v<decltype(f(argument))>) {
       f(argument);
@@ -224,7 +246,7 @@ bool BasicStateDict<Tensor>::transform(std::string_view path, F&& f) {
         "or number");
     apply(detail::NumberArgument<Tensor>{value, path});
   }
-  return true;
+  if (was && value.template is<Tensor>()) detail::TransformWatch<Tensor>::tell(*was, value.template as<Tensor>());
 }
 
 template <class Tensor>

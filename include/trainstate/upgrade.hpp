@@ -88,7 +88,7 @@ inline void rename_parameters(StateDict& components, const StateDict& live, cons
     for (Value& group : groups->as<List>()) {
       if (!group.is<List>()) continue;
       for (Value& name : group.as<List>()) {
-        if (name.is<std::string>()) name = context.renamed_parameter(name.as<std::string>());
+        if (name.is<std::string>()) name = context.tracks.name_today(name.as<std::string>());
       }
     }
   }
@@ -108,7 +108,9 @@ Report upgrade(const T& x, const std::filesystem::path& in, const std::filesyste
       "", [&] { return format::read_document(in, {.verify = true, .threads = options.threads}); });
   Report report;
   SaveOptions save_options = options;
-  save_options.metadata.insert(document.metadata.begin(), document.metadata.end());
+  for (const auto& [key, text] : document.metadata) {
+    if (key != "format") save_options.metadata.emplace(key, text);  // which others write, and the new file says again
+  }
   const auto upgraded = detail::at_the_border(where, [&] {
     auto source = detail::source_of(document);
     detail::Plan plan;
@@ -119,8 +121,8 @@ Report upgrade(const T& x, const std::filesystem::path& in, const std::filesyste
     context.has_manifest = source.has_manifest;
     context.components_today = &saved.components;
     Value root = detail::root_value(x, std::move(source.tree));
-    detail::assemble(root, source.components);
-    detail::migrate_value<std::remove_const_t<T>>(&x, root, context);
+    context.assembled = detail::assemble(root, source.components);
+    detail::migrate_all<std::remove_const_t<T>>(&x, root, context);
 
     for (auto& [key, record] : StateDict(saved.components)) {
       const auto& path = std::get<std::string>(key);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "support/torch_doctest.hpp"
@@ -79,6 +80,24 @@ TEST_CASE("strided copies: large ones are cut where what is read lies together")
   check_slabs(zeros({40, 64, 9, 9}), floats({40, 64, 9, 9}).contiguous(at::MemoryFormat::ChannelsLast));
   check_slabs(zeros({3, 600'000}).slice(1, 0, 600'000, 2), floats({3, 300'000}));
   check_slabs(zeros({4, 300'000}), floats({300'000}).expand({4, 300'000}));  // of which much is read often
+}
+
+TEST_CASE("strided copies: signs that differ are changed on the way") {
+  const torch::NoGradGuard no_grad;
+  for (const auto& [type, dtype] : {std::pair(torch::kComplexFloat, trainstate::Dtype::c64),
+                                    std::pair(torch::kComplexDouble, trainstate::Dtype::c128)}) {
+    const auto from = torch::randn({40, 50, 3}, type);
+    for (const auto& [conjugated, negated] : {std::pair(true, false), std::pair(false, true), std::pair(true, true)}) {
+      auto expected = conjugated ? from.conj().resolve_conj() : from;
+      if (negated) expected = expected.neg();
+      const auto flip = trainstate::detail::SignFlip::of(dtype, conjugated, negated).value();
+      for (const auto& live : {torch::zeros_like(from), torch::zeros({3, 40, 50}, type).permute({1, 2, 0}),
+                               torch::zeros({40, 50, 6}, type).slice(2, 0, 6, 2)}) {
+        StridedCopy(live, from, flip).run();
+        CHECK(live.equal(expected));
+      }
+    }
+  }
 }
 
 TEST_CASE("strided copies: what they touch") {

@@ -2,7 +2,9 @@
 // needs: libtorch
 // expect: trainstate: nothing can serialize this type
 // expect: specialise ts::adapter<T>
-// names: Handle
+// names: (Component = |<)Logger
+// names: 'f', 'i', 'l', 'e'
+// names: (Type = |, )Handle
 #include "trainstate/adapter.hpp"
 
 namespace ts = trainstate;

@@ -246,6 +246,13 @@ struct OnlyReferences {
   int& a;
   int& b;
 };
+template <Listing>
+struct ManyReferences {
+  int &a, &b, &c, &d, &e, &f;
+  double first;
+  int &g, &h, &i, &j, &k;
+  double last;
+};
 }  // namespace
 LISTED(OneReference<whole>, ts::transient(&X::last, &X::first));
 LISTED(OneReference<forgetful>, ts::transient(&X::first));
@@ -254,6 +261,8 @@ LISTED(DefaultedReference<forgetful>, ts::version<1>);
 LISTED(References<whole>, ts::transient(&X::step, &X::best, &X::greedy, &X::note, &X::name, &X::window));
 LISTED(References<forgetful>, ts::transient(&X::step, &X::best, &X::greedy, &X::note, &X::name));
 LISTED(OnlyReferences, ts::version<1>);
+LISTED(ManyReferences<whole>, ts::transient(&X::first, &X::last));
+LISTED(ManyReferences<forgetful>, ts::transient(&X::first));
 
 TEST_CASE("completeness: references are not counted") {
   CHECK(is_complete<OneReference<whole>>);
@@ -263,6 +272,8 @@ TEST_CASE("completeness: references are not counted") {
   CHECK(is_complete<References<whole>>);
   CHECK_FALSE(is_complete<References<forgetful>>);
   CHECK(is_complete<OnlyReferences>);
+  CHECK(is_complete<ManyReferences<whole>>);
+  CHECK_FALSE(is_complete<ManyReferences<forgetful>>);
 }
 
 // Bases
@@ -303,6 +314,12 @@ struct BaseAndReference : Described {
 struct SameTypeInside : Described {
   Described own;
 };
+template <int>
+struct Tag {};
+template <int>
+struct ManyBases : Tag<0>, Tag<1>, Tag<2>, Tag<3>, Numbers, Tag<4>, Tag<5>, Tag<6> {
+  int own = 0;
+};
 }  // namespace
 LISTED(EmptyBase<0>, ts::transient(&X::own));
 LISTED(EmptyBase<1>, ts::version<1>);
@@ -320,6 +337,9 @@ LISTED(ClassBase<1>, ts::transient(&X::own));
 LISTED(BaseAndReference<0>, ts::transient(&X::own), ts::base<Described>);
 LISTED(BaseAndReference<1>, ts::base<Described>);
 LISTED(SameTypeInside, ts::transient(&X::own), ts::base<Described>);
+LISTED(ManyBases<0>, ts::transient(&X::own, &X::a, &X::b));
+LISTED(ManyBases<1>, ts::transient(&X::own, &X::a));
+LISTED(ManyBases<2>, ts::transient(&X::a, &X::b));
 
 TEST_CASE("completeness: an empty base holds nothing to forget") {
   CHECK(is_complete<EmptyBase<0>>);
@@ -339,11 +359,68 @@ TEST_CASE("completeness: a base is accounted for by ts::base or by all of its me
   CHECK(is_complete<BaseAndReference<0>>);
   CHECK_FALSE(is_complete<BaseAndReference<1>>);
   CHECK(is_complete<SameTypeInside>);
+  CHECK(is_complete<ManyBases<0>>);
+  CHECK_FALSE(is_complete<ManyBases<1>>);
+  CHECK_FALSE(is_complete<ManyBases<2>>);
 }
 
 TEST_CASE("completeness: of a base that is a class, one member has to be listed, as nobody can count the others") {
   CHECK(is_complete<ClassBase<0>>);
   CHECK_FALSE(is_complete<ClassBase<1>>);
+}
+
+// Members that share an address
+
+namespace {
+template <int>
+struct EmptyFirst {
+  [[no_unique_address]] Nothing nothing;
+  int own = 0;
+};
+template <int>
+struct EmptyBetween {
+  int first = 0;
+  [[no_unique_address]] Nothing nothing;
+  int last = 0;
+};
+template <int>
+struct EmptyLast {
+  int first = 0, second = 0;
+  [[no_unique_address]] Nothing nothing;
+};
+template <int>
+struct TwoEmpty : Described {
+  int first = 0;
+  [[no_unique_address]] Tag<0> a;
+  double second[2] = {};
+  [[no_unique_address]] Tag<1> b;
+  bool last = false;
+};
+}  // namespace
+LISTED(EmptyFirst<0>, ts::transient(&X::own, &X::nothing));
+LISTED(EmptyFirst<1>, ts::transient(&X::nothing, &X::own));
+LISTED(EmptyFirst<2>, ts::transient(&X::own));
+LISTED(EmptyFirst<3>, ts::transient(&X::nothing));
+LISTED(EmptyBetween<0>, ts::transient(&X::nothing, &X::last, &X::first));
+LISTED(EmptyBetween<1>, ts::transient(&X::nothing, &X::first));
+LISTED(EmptyBetween<2>, ts::transient(&X::first, &X::last));
+LISTED(EmptyLast<0>, ts::transient(&X::nothing, &X::second, &X::first));
+LISTED(EmptyLast<1>, ts::transient(&X::nothing, &X::first));
+LISTED(TwoEmpty<0>, ts::transient(&X::b, &X::a, &X::last, &X::second, &X::first), ts::base<Described>);
+LISTED(TwoEmpty<1>, ts::transient(&X::b, &X::a, &X::last, &X::first), ts::base<Described>);
+
+TEST_CASE("completeness: an empty member counts wherever it is declared, though it shares another's address") {
+  CHECK(is_complete<EmptyFirst<0>>);
+  CHECK(is_complete<EmptyFirst<1>>);
+  CHECK_FALSE(is_complete<EmptyFirst<2>>);
+  CHECK_FALSE(is_complete<EmptyFirst<3>>);
+  CHECK(is_complete<EmptyBetween<0>>);
+  CHECK_FALSE(is_complete<EmptyBetween<1>>);
+  CHECK_FALSE(is_complete<EmptyBetween<2>>);
+  CHECK(is_complete<EmptyLast<0>>);
+  CHECK_FALSE(is_complete<EmptyLast<1>>);
+  CHECK(is_complete<TwoEmpty<0>>);
+  CHECK_FALSE(is_complete<TwoEmpty<1>>);
 }
 
 // What is not counted

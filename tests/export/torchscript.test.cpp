@@ -330,14 +330,37 @@ TEST_CASE("the module is as before: gradients, flags, versions, random numbers")
   CHECK_FALSE(torch::jit::tracer::isTracing());
 }
 
-TEST_CASE("refused: training mode, random numbers") {
-  const FunctionImpl::F fine = [](FunctionImpl& m, const Tensor& x) { return m.linear(x); };
-  Function training(fine);
+TEST_CASE("a module in training mode whose forward does the same in eval mode") {
+  const TemporaryFolder folder;
+  const torch::NoGradGuard no_grad;
+  nn::Linear linear(3, 2);
+  nn::LSTM lstm(nn::LSTMOptions(3, 4).batch_first(true));
+  REQUIRE(lstm->is_training());
+  const Tensor x = torch::randn({4, 3}), sequence = torch::randn({2, 5, 3});
+  ts::export_torchscript(linear, {x}, folder / "linear.pt");
+  CHECK(is_close(ts::ScriptedModule<Tensor(Tensor)>(folder / "linear.pt")(x), linear->forward(x)));
+  ts::export_torchscript(nn::AnyModule(lstm), {sequence}, folder / "lstm.pt");
+  const Tensor other = torch::randn({7, 5, 3});
+  CHECK(is_close(std::get<0>(ts::ScriptedModule<Tagged(Tensor)>(folder / "lstm.pt")(other)),
+                 std::get<0>(lstm->forward(other))));
+  CHECK(linear->is_training());
+}
+
+TEST_CASE("refused: what forward does in training mode only, with the advice to leave it") {
   const Tensors examples{torch::rand({4, 3})};
-  training->linear->train();
-  CHECK(has(refusal(training, examples), "its submodule linear is in training mode; call eval()"));
-  training->train();
-  CHECK(has(refusal(training, examples), "the module is in training mode"));
+  const std::string advice = " is in training mode: call eval() on the module before it is exported";
+  Function dropout([](FunctionImpl& m, const Tensor& x) { return m.dropout(m.linear(x)); });
+  dropout->dropout->train();
+  const auto text = refusal(dropout, examples);
+  CHECK(has(text, "forward draws random numbers"));
+  CHECK(has(text, "; its submodule dropout" + advice));
+  for (const auto momentum : {c10::optional<double>(0.1), c10::optional<double>()}) {
+    nn::Sequential norm(nn::Linear(3, 3), nn::BatchNorm1d(nn::BatchNorm1dOptions(3).momentum(momentum)));
+    CHECK(has(refusal(norm, examples), "forward changes 1.running_mean of the module; the module" + advice));
+  }
+}
+
+TEST_CASE("refused: random numbers") {
   CHECK(has(refusal_of([](auto&, Tensor x) { return x + torch::rand_like(x); }),
             "draws random numbers (aten::rand_like)"));
   CHECK(has(refusal_of([](auto&, Tensor x) { return torch::dropout(x, 0.5, true); }), "draws random numbers"));
@@ -373,7 +396,8 @@ TEST_CASE("refused: what a batch size decides in C++") {
 }
 
 TEST_CASE("refused: a forward that changes the module, that throws, that uses what is not registered") {
-  CHECK(has(refusal_of([](FunctionImpl& m, const Tensor& x) { return x + m.calls.add_(1)[0]; }), "changes calls"));
+  CHECK(has(refusal_of([](FunctionImpl& m, const Tensor& x) { return x + m.calls.add_(1)[0]; }),
+            "changes calls of the module"));
   CHECK(has(refusal_of([](FunctionImpl& m, const Tensor& x) {
               m.linear->weight.mul_(2);
               return m.linear(x);

@@ -214,6 +214,22 @@ TEST_CASE("pt: what cannot be written is named") {
   CHECK(error_of(deep).ends_with("/d: nested deeper than 512 levels"));
 }
 
+TEST_CASE("pt: the metadata keys that safetensors keeps for itself are refused, too") {
+  const TemporaryFolder folder;
+  for (const char* key : {"format", "trainstate", "trainstate.", "trainstate.xxh3"}) {
+    CAPTURE(key);
+    format::Document document;
+    document.metadata[key] = "pt";
+    const std::string text = std::string("the metadata key '") + key + "' is reserved";
+    CHECK_THROWS_WITH_AS(static_cast<void>(format::write_pt(document)), text.c_str(), Error);
+    const auto path = folder / "file.pt";
+    CHECK_THROWS_WITH_AS(format::write_pt(document, path), (path.string() + ": " + text).c_str(), Error);
+  }
+  format::Document document;
+  document.metadata["trainstates"] = "x";
+  CHECK(read(format::write_pt(document)).metadata == document.metadata);
+}
+
 TEST_CASE("pt: a later format and a damaged manifest") {
   format::Document document;
   document.tree["n"] = 5;

@@ -143,11 +143,9 @@ TEST_CASE("classes that load themselves are undone, at whichever step one throws
         ts::from_bytes(parts, file);
         break;
       } catch (const ts::Error& e) {
-        CHECK(kind != Kind::no_exception);
-        CHECK(std::string(e.what()).find("restored") == std::string::npos);
-      } catch (const int thrown) {
-        CHECK(kind == Kind::no_exception);
-        CHECK(thrown == step);
+        const std::string text = e.what();
+        CHECK((text.find("no std::exception") != std::string::npos) == (kind == Kind::no_exception));
+        CHECK(text.find("restored") == std::string::npos);
       }
       CHECK(laws::image_of(parts) == before);
       CHECK(memory_of(live.weights) == memory);

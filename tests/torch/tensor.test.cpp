@@ -1,6 +1,8 @@
 #include "trainstate/torch/tensor.hpp"
 
+#include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -132,6 +134,25 @@ TEST_CASE("conj and neg bits are resolved") {
   CHECK(laws::image_of(neg) == laws::image_of(neg.resolve_neg().clone()));
 }
 
+TEST_CASE("conjugates and negations are loaded as what they show") {
+  const at::Tensor x = torch::complex(sequence({6}, at::kFloat), sequence({6}, at::kFloat)).view({2, 3});
+  for (const at::Tensor& saved : {x, x.conj(), x.t().conj().t(), torch::_neg_view(x.conj())}) {
+    for (const at::Tensor& live : {torch::zeros_like(x), torch::zeros_like(x).conj(), torch::zeros_like(x.t()).t(),
+                                   torch::_neg_view(torch::zeros({3, 2}, at::kComplexFloat).t().conj())}) {
+      at::Tensor target = live;
+      ts::from_bytes(target, ts::to_bytes(saved));
+      CHECK(live.equal(saved));
+      live.zero_();
+      ts::load_state_dict(target, root(saved));
+      CHECK(live.equal(saved));
+    }
+  }
+  at::Tensor own = x.clone();
+  const at::Tensor conj = own.conj();
+  ts::load_state_dict(own, root(conj));  // its own source
+  CHECK(own.equal(x.conj()));
+}
+
 TEST_CASE("shape and dtype must agree exactly") {
   CHECK(refused(torch::zeros({2, 3}), torch::zeros({3, 2})) ==
         ts::Report::Mismatch{"t", "float32[2, 3]", "float32[3, 2]"});
@@ -225,6 +246,29 @@ TEST_CASE("a newly built tensor is neither the tree's nor the file's") {
   ts::load_state_dict(live, tree);
   live.fill_(5);
   CHECK(tree.at("").as<at::Tensor>().sum().item<double>() == 2);
+}
+
+TEST_CASE("a newly built tensor of elements that are shown more than once takes the memory of those") {
+  const at::Tensor one = torch::full({1}, 3.F);
+  const ts::StateDict tree{{"wide", one.expand({1 << 20})},
+                           {"rows", torch::arange(3).expand({1000, 3})},
+                           {"windows", torch::arange(1000).unfold(0, 100, 1)}};
+  ts::StateDict live;
+  ts::load_state_dict(live, tree);
+  CHECK(live == tree);
+  CHECK(live.at<at::Tensor>("wide").storage().nbytes() == sizeof(float));
+  CHECK(live.at<at::Tensor>("rows").storage().nbytes() == 3 * sizeof(std::int64_t));
+  CHECK(live.at<at::Tensor>("windows").storage().nbytes() == 1000 * sizeof(std::int64_t));
+  one.fill_(4);
+  CHECK(live.at<at::Tensor>("wide")[7].item<float>() == 3);
+
+  // A few hundred bytes of PyTorch's, which show more elements than there is memory for.
+  const std::vector<char> file = torch::pickle_save(torch::full({1}, 5.F).expand({std::int64_t{1} << 45}));
+  at::Tensor built;
+  const auto report = ts::from_bytes(built, std::as_bytes(std::span(file)));
+  CHECK(report.bytes == sizeof(float));
+  CHECK(built.size(0) == std::int64_t{1} << 45);
+  CHECK(built[12'345].item<float>() == 5);
 }
 
 TEST_CASE("StateDict and Value are free-form extras that take whatever comes") {

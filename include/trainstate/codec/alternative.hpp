@@ -235,6 +235,10 @@ struct PointerCodec {
     if (!value.is<None>()) migrate_value<T>(live ? live->get() : nullptr, value, context);
   }
 
+  static void assemble(const P* live, Value& value, LoadContext& context) {
+    if (!value.is<None>()) assemble_value<T>(live ? live->get() : nullptr, value, context);
+  }
+
   static void collect(const P& x, NamesContext& context) {
     if (x) collect_names(*x, context);
   }

@@ -87,9 +87,11 @@ inline Value* in_submodule(Value& root, const std::string& path, const StateDict
   return record && record->is<StateDict>() ? record->as<StateDict>().find(path_below(path, *submodule)) : nullptr;
 }
 
-/// Completes `root` from the manifest's `components`: a module becomes `{"version", "params", "state"}`, with the state
-/// that is no tensor beside the tensors; other records whose place has none for it take theirs along as `manifest_key`.
-inline void assemble(Value& root, const StateDict& components) {
+/// Completes `root` from the manifest's `components`: a described module becomes `{"version", "params", "state"}`, with
+/// the state that is no tensor beside the tensors; other records whose place has none for it take theirs along as
+/// `manifest_key`.
+inline Assembled assemble(Value& root, const StateDict& components) {
+  Assembled done;
   const auto each = [&](std::string_view kind, const auto& f) {
     for (const auto& [key, value] : components) {
       const auto* path = std::get_if<std::string>(&key);
@@ -106,6 +108,8 @@ inline void assemble(Value& root, const StateDict& components) {
   each("module", [&](const std::string& path, const StateDict& manifest) {
     Value* module = at_manifest_path(root, path);
     if (!module || !module->is<StateDict>()) return;
+    if (!manifest.find_key("params")) return void(done.plain.insert(path));
+    done.described.insert(path);
     const Value* version = manifest.find_key("version");
     StateDict record;
     record["version"] = version ? *version : Value(1);
@@ -119,9 +123,12 @@ inline void assemble(Value& root, const StateDict& components) {
     each(kind, [&](const std::string& path, const StateDict& record) {
       Value* value = at_manifest_path(root, path);
       if (!value) value = in_submodule(root, path, components);
-      if (value && value->is<StateDict>()) value->as<StateDict>()[manifest_key] = record;
+      if (!value || !value->is<StateDict>()) return;
+      value->as<StateDict>()[manifest_key] = record;
+      done.annotated.insert(path);
     });
   }
+  return done;
 }
 
 }  // namespace trainstate::detail

@@ -107,6 +107,7 @@ struct MapCodec {
     if constexpr (DictKey<K> && !IsValue<T>) {
       auto* dict = value.get_if<StateDict>();
       if (!dict) return;
+      restore_dict(*dict, context);
       for (auto& [key, item] : *dict) {
         const auto scope = context.enter(key);
         migrate_value<T>(live ? find(*live, key) : nullptr, item, context);
@@ -120,6 +121,8 @@ struct MapCodec {
         const auto inner = context.enter(index_key(1));
         migrate_value<T>(nullptr, (*pair)[1], context);
       }
+    } else {
+      restore_plain(value, context);
     }
   }
 

@@ -7,22 +7,28 @@
 //   static std::optional<T> build(const Value&, LoadContext&)  a new object; tensors in it may be filled by the plan
 //   static void collect(const T&, NamesContext&)               parameters' names and generators inside, beforehand
 //   static void migrate(Value&, LoadContext&)                  brings components inside to today's versions
+//   static void assemble(const T*, Value&, LoadContext&)       makes a record of what Python's files have of a module
 //   static constexpr bool is_value                             replaced as a whole: nothing inside is worth keeping
 //   static constexpr bool is_object                            stands as a part of its own in a checkpoint
 //   static constexpr bool may_be_none                          what it saves may be None
 #pragma once
 
+#include <boost/hana/unpack.hpp>
+
 #include <concepts>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "trainstate/codec/context.hpp"
+#include "trainstate/codec/plain.hpp"
 #include "trainstate/component.hpp"
+#include "trainstate/component/types.hpp"
 #include "trainstate/state_dict.hpp"
 
 namespace trainstate {
@@ -104,6 +110,84 @@ constexpr auto checked_codec() {
 template <class T>
 using Codec = typename decltype(checked_codec<std::remove_cv_t<T>>())::type;
 
+/// What is inside a type of the standard library and saved with it.
+template <class T>
+constexpr Types<> types_inside(std::type_identity<T>) {
+  return {};
+}
+template <class T>
+requires std::is_array_v<T>
+constexpr Types<std::remove_extent_t<T>> types_inside(std::type_identity<T>) { return {}; }
+template <class T>
+requires requires { typename T::value_type; }
+constexpr Types<typename T::value_type> types_inside(std::type_identity<T>) { return {}; }
+template <class T>
+requires requires { typename T::element_type; }
+constexpr Types<typename T::element_type> types_inside(std::type_identity<T>) { return {}; }
+template <class... E>
+constexpr Types<E...> types_inside(std::type_identity<std::variant<E...>>) {
+  return {};
+}
+template <class... E>
+constexpr Types<E...> types_inside(std::type_identity<std::tuple<E...>>) {
+  return {};
+}
+template <class A, class B>
+constexpr Types<A, B> types_inside(std::type_identity<std::pair<A, B>>) {
+  return {};
+}
+
+template <class T>
+constexpr auto find_unserializable();
+
+/// The first of the types that `find_unserializable` finds something in.
+template <class First, class... Rest>
+constexpr auto find_unserializable_in(Types<First, Rest...>) {
+  constexpr auto found = find_unserializable<std::remove_cv_t<First>>();
+  if constexpr (sizeof...(Rest) != 0 && std::is_void_v<typename decltype(found)::type>) {
+    return detail::find_unserializable_in(Types<Rest...>());
+  } else {
+    return found;
+  }
+}
+inline constexpr std::type_identity<void> find_unserializable_in(Types<>) { return {}; }
+
+/// The type that nothing can serialize: T, or what is inside it if that is the standard library's. void if there is
+/// none. A class that inherits describe() has an error of its own.
+template <class T>
+constexpr auto find_unserializable() {
+  constexpr auto codec = select_codec<T>();
+  if constexpr (inherits_describe<T>) {
+    return std::type_identity<void>();
+  } else if constexpr (std::same_as<decltype(codec), const std::type_identity<Unavailable>>) {
+    return std::type_identity<T>();
+  } else if constexpr (std::same_as<decltype(codec), const std::type_identity<StandardCodec<T>>>) {
+    return detail::find_unserializable_in(detail::types_inside(std::type_identity<T>()));
+  } else {
+    return std::type_identity<void>();
+  }
+}
+
+/// Its name in the compiler's message shows the component, the key of the field and the type.
+template <class Component, class Key, class Type>
+constexpr bool assert_serializable_field() {
+  static_assert(std::is_void_v<Type>,
+                "trainstate: nothing can serialize this type of a component's field; give it a describe() or "
+                "describe_for<T>, specialise ts::adapter<T>, or mark the field ts::transient");
+  return true;
+}
+
+/// Refuses to compile unless every field of the component T has a codec, down to what containers hold.
+template <class T>
+constexpr bool assert_serializable_fields() {
+  return boost::hana::unpack(fields<T>, []<class... F>(F...) {
+    return (assert_serializable_field<
+                T, std::remove_const_t<decltype(F::key)>,
+                typename decltype(find_unserializable<std::remove_cv_t<typename F::value_type>>())::type>() &&
+            ...);
+  });
+}
+
 template <class T>
 concept Buildable = requires(const Value& v, LoadContext& context) {
   { Codec<T>::build(v, context) } -> std::same_as<std::optional<T>>;
@@ -131,7 +215,17 @@ void collect_names(const T& x, NamesContext& context) {
 
 template <class T>
 void migrate_value(const T* live, Value& value, LoadContext& context) {
-  if constexpr (requires { Codec<T>::migrate(live, value, context); }) Codec<T>::migrate(live, value, context);
+  if constexpr (requires { Codec<T>::migrate(live, value, context); }) {
+    Codec<T>::migrate(live, value, context);
+  } else {
+    restore_plain(value, context);
+  }
+}
+
+/// Makes a record of what a file without a manifest has of a described module, before hooks of what it is part of run.
+template <class T>
+void assemble_value(const T* live, Value& value, LoadContext& context) {
+  if constexpr (requires { Codec<T>::assemble(live, value, context); }) Codec<T>::assemble(live, value, context);
 }
 
 /// Calls code of the user's own types. What it throws becomes an Error that begins with `path`.
@@ -142,8 +236,8 @@ decltype(auto) call_foreign(const std::string& path, F&& f) {
     return f();
   } catch (const Error&) {
     rethrow_with_prefix(prefix);
-  } catch (const std::exception& e) {
-    throw Error(prefix + text_of(e));
+  } catch (...) {
+    throw Error(prefix + current_text());
   }
 }
 
@@ -200,8 +294,8 @@ struct AdapterCodec {
   static std::optional<T> build(const Value& value, LoadContext& context) {
     try {
       return adapter<T>::decode(value.clone());  // it may keep a tensor, which must not be the file's or the caller's
-    } catch (const std::exception& e) {
-      context.mismatch(type_name(), value.describe() + " (" + text_of(e) + ")");
+    } catch (...) {
+      context.mismatch(type_name(), value.describe() + " (" + current_text() + ")");
       return std::nullopt;
     }
   }

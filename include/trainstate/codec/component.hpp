@@ -12,19 +12,11 @@
 #include <utility>
 
 #include "trainstate/codec/codec.hpp"
+#include "trainstate/codec/plain.hpp"
 #include "trainstate/component.hpp"
 #include "trainstate/migrate.hpp"
 
 namespace trainstate::detail {
-
-/// Where the manifest's record of a component stands in the tree while a file is loaded, for components whose own
-/// record has no place for a version (and for the names of an optimizer's parameters). Moving the component in a hook
-/// moves it along.
-inline const Key manifest_key = std::string("__trainstate__");
-
-/// Where the manifest's record of a described submodule stands among the tensors while a file is loaded: beside them,
-/// under their prefix, so that a hook that renames the prefix takes it along.
-inline std::string submodule_key(const std::string& name) { return name + '.' + std::get<std::string>(manifest_key); }
 
 template <class F>
 using FieldType = std::remove_cv_t<typename F::value_type>;
@@ -132,6 +124,7 @@ bool has_field(const Key& key, std::optional<Role> role = std::nullopt) {
 template <class T>
 struct ComponentCodec {
   static_assert(assert_component<T>());
+  static_assert(assert_serializable_fields<T>());
   static constexpr bool is_object = true;
   static constexpr Layout layout = layout_of<T>();
   static constexpr std::string_view kind = layout == Layout::record ? "component"
@@ -166,6 +159,7 @@ struct ComponentCodec {
     } else {
       const bool today = boost::hana::unpack(
           fields<T>, [&]<class... F>(F...) { return (record->find_key(std::string(F::name())) && ...); });
+      if constexpr (layout == Layout::parts) assemble_parts(live, *record, context);
       const int version = take_version(*record, today, component_name<T>, component_version<T>, context);
       own_tensors(*record, version, component_version<T>, context);
       run_migrations<T>(version, *record, context);
@@ -223,6 +217,16 @@ struct ComponentCodec {
   }
 
  private:
+  static void assemble_parts(const T* live, StateDict& record, LoadContext& context) {
+    boost::hana::for_each(fields<T>, [&]<class F>(F) {
+      const Key key = std::string(F::name());
+      Value* part = selected<F>(context) ? record.find_key(key) : nullptr;
+      if (!part) return;
+      const auto scope = context.enter(key);
+      assemble_value<FieldType<F>>(live ? &F::get(*live) : nullptr, *part, context);
+    });
+  }
+
   /// The parts of the outermost checkpoint can be chosen.
   template <class F>
   static bool selected(const LoadContext& context) {

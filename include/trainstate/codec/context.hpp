@@ -6,14 +6,15 @@
 
 #include <algorithm>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "trainstate/codec/plan.hpp"
+#include "trainstate/codec/tensor_tracks.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/io/source_file.hpp"
 #include "trainstate/options.hpp"
@@ -51,6 +52,12 @@ class ParameterNames {
   [[nodiscard]] const ParameterName* find(const at::Tensor& parameter) const {
     const auto at = names_.find(parameter.unsafeGetTensorImpl());
     return at == names_.end() ? nullptr : &at->second;
+  }
+
+  /// Calls f(parameter) for all of them, in any order.
+  template <class F>
+  void for_each(const F& f) const {
+    for (const auto& item : names_) f(*item.first);
   }
 
  private:
@@ -91,6 +98,13 @@ struct SaveContext {
   }
 };
 
+/// What `assemble` did to a tree, by path.
+struct Assembled {
+  std::unordered_set<std::string> described;  ///< modules with a description, which are records now
+  std::unordered_set<std::string> plain;      ///< other modules that the manifest knows: as they were
+  std::unordered_set<std::string> annotated;  ///< what has its manifest's record inside, under `manifest_key`
+};
+
 /// Accompanies a state dict on its way into live objects.
 class LoadContext {
  public:
@@ -120,19 +134,9 @@ class LoadContext {
     return at == devices.end() ? c10::Device(c10::kCPU) : at->second;
   }
 
-  /// Today's name of an optimizer's parameter, which is relative to the one module that the optimizer serves, or begins
-  /// with its path where it serves several.
-  [[nodiscard]] std::string renamed_parameter(const std::string& name) const {
-    for (const auto& [was, now] : renamed) {
-      const auto slash = was.rfind('/');
-      if (was.compare(slash + 1, std::string::npos, name) == 0) return now.substr(now.rfind('/') + 1);
-      const auto dotted = [](std::string text) {
-        std::replace(text.begin(), text.end(), '/', '.');
-        return text;
-      };
-      if (dotted(was) == name) return dotted(now);
-    }
-    return name;
+  /// Says that a hook is about to run: until then there is nothing to follow.
+  void before_hook() {
+    if (root && !tracks.started()) tracks.start(*root);
   }
 
   /// Whether the caller asked for this part of the checkpoint. Only parts of the outermost one can be chosen.
@@ -195,8 +199,11 @@ class LoadContext {
   /// The devices of the file's tensors that are not on the CPU but present here, by path.
   std::unordered_map<std::string, c10::Device> devices;
   TensorCopies<at::Tensor> copies;  ///< the tensors that were newly built
-  /// How parameters were renamed by migrations: `module/old` -> `module/new`.
-  std::map<std::string, std::string> renamed;
+  const Value* root = nullptr;      ///< all that is migrated; null where tensors need not be followed
+  TensorTracks tracks;              ///< how migrations renamed parameters
+  Assembled assembled;
+  /// The modules that the manifest does not know, by path: Python's, and those of trees that were never saved as such.
+  std::unordered_set<std::string> foreign_modules;
 
  private:
   static void note(std::vector<std::string>& keys, std::string key) { keys.push_back(std::move(key)); }

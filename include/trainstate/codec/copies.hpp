@@ -14,11 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/memory.hpp"
 #include "trainstate/codec/strided_copy.hpp"
 #include "trainstate/error.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/io/dense_copy.hpp"
 #include "trainstate/io/source_file.hpp"
+#include "trainstate/torch/compat.hpp"
 
 namespace trainstate::detail {
 
@@ -74,25 +76,18 @@ class CopyRun {
 
  private:
   void add(const Copy& copy, const io::SourceFile& file) {
-    at::Tensor live = copy.live, from = copy.from;
-    if (live.is_conj()) {
-      live = live.conj();
-      from = from.conj();
-    }
-    if (live.is_neg()) {
-      live = live._neg_view();
-      from = from._neg_view();
-    }
-    from = from.resolve_conj().resolve_neg();
+    const at::Tensor live = as_in_memory(copy.live);
+    const auto flip = flip_while_copying(copy);
+    at::Tensor from = flip ? as_in_memory(copy.from) : values_in_memory(copy.live, copy.from);
     if (!live.is_cpu()) {
       if (!is_plain(live, from)) from = as_in(live, from);
-      on_devices_.push_back({std::move(live), std::move(from), copy.path});
+      on_devices_.push_back({live, std::move(from), copy.path});
       return;
     }
     if (live.numel() == 0) return;
     if (!from.is_cpu()) from = from.cpu();
     sources_.push_back(from);
-    if (is_plain(live, from)) {
+    if (is_plain(live, from) && !flip) {
       const std::span bytes(static_cast<const std::byte*>(from.data_ptr()), from.nbytes());
       auto* to = static_cast<std::byte*>(live.data_ptr());
       file.for_each_part(bytes, [&](std::span<const std::byte> part, const io::MappedFile* readable) {
@@ -100,8 +95,18 @@ class CopyRun {
         to += part.size();
       });
     } else {
-      strided_.emplace_back(live, from);
+      strided_.emplace_back(live, from, flip);
     }
+  }
+
+  // What only one side conjugates or negates is changed on the way, so that no whole tensor has to be. Nothing where
+  // that cannot be done, as for one that is its own source.
+  static SignFlip flip_while_copying(const Copy& copy) {
+    const auto& [live, from, path] = copy;
+    const bool conjugated = live.is_conj() != from.is_conj(), negated = live.is_neg() != from.is_neg();
+    if ((!conjugated && !negated) || !live.is_cpu() || !from.is_cpu() || live.is_alias_of(from)) return {};
+    const auto dtype = dtype_of(live.scalar_type());
+    return dtype ? SignFlip::of(*dtype, conjugated, negated).value_or(SignFlip()) : SignFlip();
   }
 
   // Those that share live memory with others receive the same values, but must not be made by two threads at once.

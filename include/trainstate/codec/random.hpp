@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "trainstate/codec/codec.hpp"
+#include "trainstate/codec/random_text.hpp"
 
 namespace trainstate::detail {
 
@@ -57,7 +58,7 @@ struct StandardCodec<T> {
   }
 
   static std::optional<T> build(const Value& value, LoadContext& context) {
-    if (const auto* state = value.get_if<std::string>()) {
+    if (const auto* state = value.get_if<std::string>(); state && is_random_text<T>(*state)) {
       std::istringstream text(*state);
       text.imbue(std::locale::classic());
       T fresh;

@@ -127,7 +127,11 @@ struct GrowingCodec {
   }
 
   static void migrate(const S* live, Value& value, LoadContext& context) {
-    if constexpr (!IsValue<T>) migrate_list<T>(live, value, context);
+    if constexpr (!IsValue<T>) {
+      migrate_list<T>(live, value, context);
+    } else {
+      restore_plain(value, context);
+    }
   }
 
   static void collect(const S& x, NamesContext& context) {

@@ -11,19 +11,48 @@
 #include <utility>
 #include <vector>
 
+#include "trainstate/codec/memory.hpp"
 #include "trainstate/io/chunks.hpp"
 #include "trainstate/io/mapped_file.hpp"
 
 namespace trainstate::detail {
+
+/// A dimension of two tensors of the same sizes, with the strides of both in bytes.
+struct CommonDim {
+  std::ptrdiff_t size, to, from;
+};
+
+/// The dimensions of two tensors of the same sizes in the order of one side's memory, outermost first; what stands in
+/// one row on both sides as one. At least one is left.
+inline std::vector<CommonDim> common_dims(const at::Tensor& live, const at::Tensor& from,
+                                          std::ptrdiff_t CommonDim::*order) {
+  const auto item = static_cast<std::ptrdiff_t>(live.element_size());
+  std::vector<CommonDim> dims;
+  for (std::int64_t d = 0; d < live.dim(); ++d) {
+    if (live.size(d) != 1) dims.push_back({live.size(d), live.stride(d) * item, from.stride(d) * item});
+  }
+  if (dims.empty()) dims.push_back({1, item, item});
+  std::stable_sort(dims.begin(), dims.end(),
+                   [&](const CommonDim& a, const CommonDim& b) { return a.*order > b.*order; });
+  for (std::size_t d = dims.size(); d-- > 1;) {
+    const CommonDim inner = dims[d];
+    CommonDim& outer = dims[d - 1];
+    if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
+    outer = {outer.size * inner.size, inner.to, inner.from};
+    dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(d));
+  }
+  return dims;
+}
 
 /// A copy in the CPU's memory between tensors whose elements stand in different orders, in slabs of a chunk at most.
 /// What one slab reads lies together, as far as the source allows it; no two write to the same element. Allocates
 /// nothing once it is made, so it cannot fail as a copy by LibTorch might.
 class StridedCopy {
  public:
-  StridedCopy(const at::Tensor& live, const at::Tensor& from)
-      : item_(static_cast<std::ptrdiff_t>(live.element_size())) {
-    std::vector<Dim> dims = joined_dims(live, from);
+  /// `flip`: what the elements of `live` shall have other than those of `from`.
+  StridedCopy(const at::Tensor& live, const at::Tensor& from, const SignFlip& flip = {})
+      : item_(static_cast<std::ptrdiff_t>(live.element_size())), flip_(flip) {
+    std::vector<Dim> dims = common_dims(live, from, &Dim::from);  // so that what a slab reads lies together
     std::ptrdiff_t written = item_, read = item_;
     for (const Dim& dim : dims) {
       written += (dim.size - 1) * dim.to;
@@ -65,31 +94,11 @@ class StridedCopy {
   }
 
  private:
-  struct Dim {
-    std::ptrdiff_t size, to, from;  // strides in bytes
-  };
+  using Dim = CommonDim;
   // Where a slab begins, and how much of the dimension that is cut belongs to it.
   struct Slab {
     std::ptrdiff_t to, from, rows;
   };
-
-  // In the order of the memory that is read, outermost first; what stands in one row on both sides as one.
-  std::vector<Dim> joined_dims(const at::Tensor& live, const at::Tensor& from) const {
-    std::vector<Dim> dims;
-    for (std::int64_t d = 0; d < live.dim(); ++d) {
-      if (live.size(d) != 1) dims.push_back({live.size(d), live.stride(d) * item_, from.stride(d) * item_});
-    }
-    if (dims.empty()) dims.push_back({1, item_, item_});
-    std::stable_sort(dims.begin(), dims.end(), [](const Dim& a, const Dim& b) { return a.from > b.from; });
-    for (std::size_t d = dims.size(); d-- > 1;) {
-      const Dim inner = dims[d];
-      Dim& outer = dims[d - 1];
-      if (outer.to != inner.to * inner.size || outer.from != inner.from * inner.size) continue;
-      outer = {outer.size * inner.size, inner.to, inner.from};
-      dims.erase(dims.begin() + static_cast<std::ptrdiff_t>(d));
-    }
-    return dims;
-  }
 
   // As many inner dimensions as fit into a chunk belong to every slab, and rows of the next one.
   void cut(std::vector<Dim> dims) {
@@ -137,18 +146,27 @@ class StridedCopy {
 
   void copy_row(std::byte* to, const std::byte* from, const Dim& dim) const noexcept {
     if (dim.to == item_ && dim.from == item_) {
-      std::memmove(to, from, static_cast<std::size_t>(dim.size * item_));
+      const auto size = static_cast<std::size_t>(dim.size * item_);
+      std::memmove(to, from, size);
+      if (flip_) flip_.apply({to, size});
       return;
     }
+    copy_items(to, from, dim);
+    for (std::ptrdiff_t i = 0; flip_ && i < dim.size; ++i) {
+      flip_.apply({to + i * dim.to, static_cast<std::size_t>(item_)});
+    }
+  }
+
+  void copy_items(std::byte* to, const std::byte* from, const Dim& dim) const noexcept {
     switch (item_) {
       case 1:
-        return copy_items<1>(to, from, dim);
+        return copy_items_of<1>(to, from, dim);
       case 2:
-        return copy_items<2>(to, from, dim);
+        return copy_items_of<2>(to, from, dim);
       case 4:
-        return copy_items<4>(to, from, dim);
+        return copy_items_of<4>(to, from, dim);
       case 8:
-        return copy_items<8>(to, from, dim);
+        return copy_items_of<8>(to, from, dim);
       default:
         for (std::ptrdiff_t i = 0; i < dim.size; ++i) {
           std::memmove(to + i * dim.to, from + i * dim.from, static_cast<std::size_t>(item_));
@@ -157,13 +175,14 @@ class StridedCopy {
   }
 
   template <std::size_t Size>
-  static void copy_items(std::byte* to, const std::byte* from, const Dim& dim) noexcept {
+  static void copy_items_of(std::byte* to, const std::byte* from, const Dim& dim) noexcept {
     for (std::ptrdiff_t i = 0; i < dim.size; ++i) std::memmove(to + i * dim.to, from + i * dim.from, Size);
   }
 
   std::span<std::byte> target_;
   std::span<const std::byte> source_;
   std::ptrdiff_t item_;
+  SignFlip flip_;
   std::vector<Dim> outer_, loops_;
   std::size_t cut_ = 0, count_ = 0;  // which loop is cut, and into how many slabs in all
   std::ptrdiff_t rows_ = 1, slabs_in_row_ = 1;

@@ -164,7 +164,8 @@ constexpr bool assert_fields() {
 #else
     static_assert(detail::is_complete<T>(),
                   "trainstate: a member of this aggregate is forgotten: list it with ts::hyper, ts::state or "
-                  "ts::transient (ts::unchecked, if it is one that cannot be listed: a bit-field, an anonymous union)");
+                  "ts::transient (ts::unchecked, if it is one that cannot be listed: a bit-field, an anonymous union; "
+                  "or if there are more than 16 bases or 32 references)");
 #endif
   }
   return true;

@@ -21,8 +21,10 @@
 namespace trainstate::detail {
 
 // How many of them are looked for before a member counts as forgotten.
-inline constexpr std::size_t most_bases = 4;
-inline constexpr std::size_t most_references = 8;
+inline constexpr std::size_t most_bases = 16;
+inline constexpr std::size_t most_references = 32;
+// How many empty members that share an address are tried in every place.
+inline constexpr std::size_t most_adrift = 2;
 
 /// For each element of an aggregate, whether it is a reference.
 template <bool... IsReference>
@@ -88,6 +90,18 @@ constexpr bool filled_with_references(Bases bases, Types<Members...> members) {
   }
 }
 
+/// Tries so many references, then one more, until they fill T.
+template <class T, std::size_t References, class Bases, class Members>
+constexpr bool filled_with_references_or_more(Bases bases, Members members) {
+  if constexpr (detail::filled_with_references<T, References>(Bases{}, Members{})) {
+    return true;
+  } else if constexpr (References == most_references) {
+    return false;
+  } else {
+    return detail::filled_with_references_or_more<T, References + 1>(bases, members);
+  }
+}
+
 /// Whether these bases and members fill T, with references anywhere between the members.
 template <class T, class Bases, class Members>
 constexpr bool filled_with_any_references(Bases bases, Members members) {
@@ -98,9 +112,7 @@ constexpr bool filled_with_any_references(Bases bases, Members members) {
   } else if constexpr (detail::filled_with_one_reference<T>(Bases{}, Members{})) {
     return true;
   } else {
-    return detail::with_indices<most_references - 1>([=]<std::size_t... I>(std::index_sequence<I...>) {
-      return (... || detail::filled_with_references<T, I + 2>(bases, members));
-    });
+    return detail::filled_with_references_or_more<T, 2>(bases, members);
   }
 }
 
@@ -114,13 +126,59 @@ struct BaseProbe : Probe {
   requires(detail::accounts_for_base<T, Owner, B>()) operator B() const;
 };
 
+template <class First, class... Rest>
+constexpr Types<First> first_of(Types<First, Rest...>) {
+  return {};
+}
+template <class First, class... Rest>
+constexpr Types<Rest...> rest_of(Types<First, Rest...>) {
+  return {};
+}
+
+/// Whether members of these types, in this order, fill Owner after so many bases, or more.
+template <class T, class Owner, std::size_t Bases = 0, class... Members>
+constexpr bool filled_with_bases(Types<Members...> members) {
+  constexpr auto initialisers = detail::initialisers_of_all(Types<Members...>{});
+  if constexpr (detail::filled_with_any_references<Owner>(detail::repeat<BaseProbe<T, Owner>, Bases>(), initialisers)) {
+    return true;
+  } else if constexpr (Bases == most_bases) {
+    return false;
+  } else {
+    return detail::filled_with_bases<T, Owner, Bases + 1>(members);
+  }
+}
+
+template <class T, class Owner, class... Placed>
+constexpr bool filled_with_adrift(Types<>, Types<Placed...> placed, Types<>) {
+  return detail::filled_with_bases<T, Owner>(placed);
+}
+
+/// Whether the members fill Owner with those that are adrift in some place: each behind `before`, the first one
+/// somewhere among `after`.
+template <class T, class Owner, class... Before, class... After, class First, class... Rest>
+constexpr bool filled_with_adrift(Types<Before...> before, Types<After...> after, Types<First, Rest...> adrift) {
+  if constexpr (detail::filled_with_adrift<T, Owner>(Types<>{}, Types<Before..., First, After...>{},
+                                                     Types<Rest...>{})) {
+    return true;
+  } else if constexpr (sizeof...(After) == 0) {
+    return false;
+  } else {
+    return detail::filled_with_adrift<T, Owner>(before + detail::first_of(after), detail::rest_of(after), adrift);
+  }
+}
+
 /// Whether T's description accounts for every member of the aggregate Owner, which is T or a base of it.
 template <class T, class Owner>
 constexpr bool accounts_for_members() {
-  constexpr auto members = detail::initialisers_of_all(detail::listed_types<T, Owner>());
-  return detail::with_indices<most_bases + 1>([=]<std::size_t... Bases>(std::index_sequence<Bases...>) {
-    return (... || detail::filled_with_any_references<Owner>(detail::repeat<BaseProbe<T, Owner>, Bases>(), members));
-  });
+  constexpr auto members = detail::listed_of<T, Owner>();
+  constexpr auto adrift = detail::types_adrift<true>(members);
+  if constexpr (detail::filled_with_bases<T, Owner>(detail::types_of_members(members))) {
+    return true;
+  } else if constexpr (adrift.size == 0 || adrift.size > most_adrift) {
+    return false;
+  } else {
+    return detail::filled_with_adrift<T, Owner>(Types<>{}, detail::types_adrift<false>(members), adrift);
+  }
 }
 
 template <class B, class... Members>

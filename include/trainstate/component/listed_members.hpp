@@ -79,10 +79,10 @@ constexpr auto memory_order() {
 }
 
 template <class... Members>
-constexpr auto types_in_memory_order(Types<Members...>) {
+constexpr auto in_memory_order(Types<Members...>) {
   [[maybe_unused]] constexpr auto order = detail::memory_order<Members...>();
   return detail::with_indices<sizeof...(Members)>([=]<std::size_t... I>(std::index_sequence<I...>) {
-    return Types<typename Element<order[I], Members...>::value_type...>{};
+    return Types<Element<order[I], Members...>...>{};
   });
 }
 
@@ -94,10 +94,40 @@ constexpr auto members_of_class(Types<Members...>) {
   return (Types<>{} + ... + OnlyOfClass<Owner, Members>{});
 }
 
-/// The types of the members of class Owner that T lists, as they lie in memory; Owner is T or a base of it.
+/// The members of class Owner that T lists, as they lie in memory; Owner is T or a base of it.
 template <class T, class Owner>
-constexpr auto listed_types() {
-  return detail::types_in_memory_order(detail::members_of_class<Owner>(listed_members<T>));
+constexpr auto listed_of() {
+  return detail::in_memory_order(detail::members_of_class<Owner>(listed_members<T>));
+}
+
+template <class... Members>
+constexpr auto types_of_members(Types<Members...>) {
+  return Types<typename Members::value_type...>{};
+}
+
+/// Which members lie in memory at a place that says nothing about where they are declared: an empty one with
+/// [[no_unique_address]] shares the address of any other one.
+template <class... Members>
+constexpr auto are_adrift() {
+  constexpr std::size_t count = sizeof...(Members);
+  const std::array<const volatile void*, count> places{detail::address_of<Members>()...};
+  const std::array<bool, count> empty{std::is_empty_v<typename Members::value_type>...};
+  std::array<bool, count> adrift{};
+  for (std::size_t i = 0; i != count; ++i) {
+    for (std::size_t j = 0; j != count; ++j) {
+      if (i != j && empty[i] && places[i] == places[j]) adrift[i] = true;
+    }
+  }
+  return adrift;
+}
+
+/// The types of the members that are adrift, or of those that are not.
+template <bool Adrift, class... Members>
+constexpr auto types_adrift(Types<Members...>) {
+  [[maybe_unused]] constexpr auto adrift = detail::are_adrift<Members...>();
+  return detail::with_indices<sizeof...(Members)>([=]<std::size_t... I>(std::index_sequence<I...>) {
+    return (Types<>{} + ... + std::conditional_t<adrift[I] == Adrift, Types<typename Members::value_type>, Types<>>{});
+  });
 }
 
 }  // namespace trainstate::detail

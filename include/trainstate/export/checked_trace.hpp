@@ -70,8 +70,6 @@ class CheckedTrace {
       : module_(module), forward_(forward), examples_(examples), options_(options) {}
 
   std::string script() {
-    std::unordered_set<const torch::nn::Module*> seen;
-    require_eval(module_, "", seen);
     require_examples();
     find_batch();
     const c10::NoGradGuard no_grad;
@@ -93,16 +91,25 @@ class CheckedTrace {
     c10::IValue expected;
   };
 
-  static void require_eval(const torch::nn::Module& module, const std::string& name,
-                           std::unordered_set<const torch::nn::Module*>& seen) {
-    if (!seen.insert(&module).second) return;
-    if (module.is_training()) {
-      throw Error((name.empty() ? "the module" : "its submodule " + name) +
-                  " is in training mode; call eval() on the module before it is exported");
-    }
+  /// What a refusal adds for a module that may do what it is refused for in training mode only; else empty.
+  [[nodiscard]] std::string advice() const {
+    std::unordered_set<const torch::nn::Module*> seen;
+    const auto name = name_in_training(module_, "", seen);
+    if (!name) return "";
+    return "; " + (name->empty() ? "the module" : "its submodule " + *name) +
+           " is in training mode: call eval() on the module before it is exported";
+  }
+
+  /// The dotted name of the module or of the first below it that is in training mode.
+  static std::optional<std::string> name_in_training(const torch::nn::Module& module, const std::string& name,
+                                                     std::unordered_set<const torch::nn::Module*>& seen) {
+    if (!seen.insert(&module).second) return std::nullopt;
+    if (module.is_training()) return name;
     for (const auto& child : module.named_children()) {
-      require_eval(*child.value(), name.empty() ? child.key() : name + '.' + child.key(), seen);
+      auto found = name_in_training(*child.value(), name.empty() ? child.key() : name + '.' + child.key(), seen);
+      if (found) return found;
     }
+    return std::nullopt;
   }
 
   void require_examples() const {
@@ -156,8 +163,9 @@ class CheckedTrace {
     if (generators.have_drawn()) {
       const std::string names = random_operators(*ours.graph);
       throw Error("forward draws random numbers" + (names.empty() ? "" : " (" + names + ")") +
-                  ", which a trace cannot repeat");
+                  ", which a trace cannot repeat" + advice());
     }
+    require_unchanged(contents);
     if (ours.has_read && !options_.allow_value_reads) {
       throw Error(
           "forward reads values of its inputs (item()), and a trace keeps what it does with those of the examples; if "
@@ -180,10 +188,13 @@ class CheckedTrace {
       trials_.push_back({"at batch size " + std::to_string(size), inputs,
                          with_reason(fails_at(size), [&] { return forward_(copies(inputs)); })});
     }
-    if (const auto changed = contents.put_back(); !changed.empty()) {
-      throw Error("forward changes " + changed + " of the module even in eval mode");
-    }
+    require_unchanged(contents);
     return ours.graph;
+  }
+
+  void require_unchanged(Contents& contents) const {
+    const auto changed = contents.put_back();
+    if (!changed.empty()) throw Error("forward changes " + changed + " of the module" + advice());
   }
 
   [[nodiscard]] std::string fails_at(std::int64_t size) const {

@@ -38,7 +38,7 @@ class Contents {
   std::string put_back() {
     const c10::NoGradGuard no_grad;
     std::string changed;
-    for (auto& [name, tensor, copy] : std::exchange(entries_, {})) {
+    for (auto& [name, tensor, copy] : entries_) {
       if (is_equal(tensor.detach(), copy)) continue;
       tensor.detach().copy_(copy);
       if (changed.empty()) changed = name;

@@ -136,19 +136,19 @@ inline void write_script(const torch::nn::Module& module, const Forward& forward
 /// Writes a module (a ModuleHolder, a shared_ptr, an AnyModule) as a TorchScript file: `torch::jit::load` and
 /// `ScriptedModule` load it in C++, `torch.jit.load` in Python. Its forward is traced with the examples, one for each
 /// argument: `ts::export_torchscript(net, {x}, "net.pt")`. Submodules, parameters and buffers keep their names; only
-/// one that TorchScript cannot have (a keyword as `in`, `training`, the root's `forward`) gets a `_` after it. Call
-/// eval() first.
+/// one that TorchScript cannot have (a keyword as `in`, `training`, the root's `forward`) gets a `_` after it.
 ///
 /// A trace has what forward did with the examples: C++'s own `if` and `for` are gone, and tensors that are not
-/// registered are constants. The batch size may differ, though, even where forward asks for it (LibTorch's LSTM and
-/// multi-head attention do); other sizes may where forward does not ask. Before anything is written, the very bytes of
-/// the file are loaded and must give what the module gives for the examples, for other values and at other batch sizes.
+/// registered are constants. So it has what forward does in the mode that the module is in; call eval() first on one
+/// that does something else in training. (Dropout and batch normalisation in training mode are refused.) The batch size
+/// may differ, though, even where forward asks for it (LibTorch's LSTM and multi-head attention do); other sizes may
+/// where forward does not ask. Before anything is written, the very bytes of the file are loaded and must give what the
+/// module gives for the examples, for other values and at other batch sizes.
 ///
 /// The file is written atomically; the same module gives the same bytes. Memory for two or three more copies of the
 /// module is needed meanwhile. The module, its gradients and the random number generators are as before. Throws
-/// IoError; Error, naming the module and the reason, if the module or a submodule is in training mode, if forward draws
-/// random numbers, reads values of its inputs (`item()`), changes the module or cannot be traced, or if the file would
-/// give other results.
+/// IoError; Error, naming the module and the reason, if forward draws random numbers, reads values of its inputs
+/// (`item()`), changes the module or cannot be traced, or if the file would give other results.
 template <class Net>
 void export_torchscript(const Net& net, const std::vector<at::Tensor>& examples, const std::filesystem::path& path,
                         const TorchScriptOptions& options = {}) {

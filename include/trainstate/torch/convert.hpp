@@ -142,7 +142,8 @@ BasicValue<TensorInfo> to_info(const Value& value, const std::string& path, cons
       [&]<class T>(const T& x) -> BasicValue<TensorInfo> {
         if constexpr (std::is_same_v<T, at::Tensor>) {
           if (!x.defined()) return {};
-          if (const auto why = why_not_storable(x)) throw Error(path + ": cannot be stored: " + *why);
+          if (const auto why = why_not_storable(x))
+            throw Error((path.empty() ? "" : path + ": ") + "cannot be stored: " + *why);
           return convert(x);
         } else if constexpr (std::is_same_v<T, UnsupportedTensor>) {
           return x.info;

@@ -64,8 +64,9 @@ void save_description(const T& module, StateDict& flat, StateDict& manifest, Sav
 template <ModuleClass T>
 class ModulePlan {
  public:
-  ModulePlan(T& live, const StateDict& params, const StateDict& state, LoadContext& context)
-      : live_(live), params_(params), state_(state), context_(context) {}
+  /// `foreign`: the file's manifest, if it has one, does not know the module.
+  ModulePlan(T& live, const StateDict& params, const StateDict& state, bool foreign, LoadContext& context)
+      : live_(live), params_(params), state_(state), foreign_(foreign), context_(context) {}
 
   void run() {
     plan_tensors();
@@ -143,7 +144,7 @@ class ModulePlan {
     std::optional<PathScope> scope;
     if (!where.empty()) scope.emplace(context_.path, std::string(where));
     if (values.find_key(key)) return plan_field<F>(live_, &values, policy, context_);
-    if (F::role == Role::state && context_.has_manifest) return context_.missing(key);
+    if (F::role == Role::state && !foreign_) return context_.missing(key);
     const auto inner = context_.enter(key);
     context_.warn("the file lacks this field; the live one is kept");
   }
@@ -166,7 +167,7 @@ class ModulePlan {
       own.erase_key(manifest_key);
     }
     const auto scope = context_.enter(name);
-    ModulePlan<Sub> plan(submodule, params, own, context_);
+    ModulePlan<Sub> plan(submodule, params, own, foreign_, context_);
     if (registered_name(live_, submodule).empty()) {
       for (const auto& entry : own) taken_.insert(name + '.' + to_string(entry.first));
       plan.run();
@@ -178,6 +179,7 @@ class ModulePlan {
   T& live_;
   const StateDict& params_;
   const StateDict& state_;
+  const bool foreign_;
   LoadContext& context_;
   std::unordered_set<std::string> taken_;
 };
@@ -192,6 +194,7 @@ struct TorchCodec<T> {
         !inherits_describe<T>,
         "trainstate: this module inherits describe() from its base; give it a describe() of its own that lists "
         "ts::base<Base>");
+    if constexpr (Component<T>) static_assert(assert_serializable_fields<T>());
     StateDict flat;
     for_each_tensor(x, "", [&](const std::string& name, const at::Tensor& tensor) { flat[name] = tensor.detach(); });
     if constexpr (Component<T>) {
@@ -206,6 +209,10 @@ struct TorchCodec<T> {
     migrate_module(live, value, context, "module");
   }
 
+  static void assemble(const T* live, Value& value, LoadContext& context) requires Component<T> {
+    if (auto* dict = value.get_if<StateDict>()) make_record(live, *dict, context);
+  }
+
   static void plan(T& live, const Value& value, LoadContext& context) {
     const auto* dict = value.get_if<StateDict>();
     if (!dict) return context.mismatch("the state dict of a module", value.describe());
@@ -214,7 +221,8 @@ struct TorchCodec<T> {
     const auto part = [&](const char* key) -> const StateDict& {
       return dict->at_key(std::string(key)).template as<StateDict>();
     };
-    ModulePlan<T>(live, record ? part("params") : none, record ? part("state") : *dict, context).run();
+    const bool foreign = !context.has_manifest || context.foreign_modules.contains(context.path);
+    ModulePlan<T>(live, record ? part("params") : none, record ? part("state") : *dict, foreign, context).run();
   }
 
   static void collect(const T& x, NamesContext& context) {
@@ -237,6 +245,10 @@ struct HolderCodec {
   static void migrate(const H* live, Value& value, LoadContext& context) {
     const bool has_live = live && !live->is_empty();
     if (!value.is<None>()) TorchCodec<M>::migrate(has_live ? live->ptr().get() : nullptr, value, context);
+  }
+  static void assemble(const H* live, Value& value, LoadContext& context) requires Component<M> {
+    const bool has_live = live && !live->is_empty();
+    if (!value.is<None>()) TorchCodec<M>::assemble(has_live ? live->ptr().get() : nullptr, value, context);
   }
   static void plan(H& live, const Value& value, LoadContext& context) {
     if (live.is_empty() && value.is<None>()) return;

@@ -7,7 +7,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 
 #include "trainstate/codec/component.hpp"
@@ -15,15 +14,6 @@
 #include "trainstate/torch/module_tensors.hpp"
 
 namespace trainstate::detail {
-
-inline bool is_module_record(const StateDict& dict) {
-  const auto has = [&]<class A>(const char* key, std::type_identity<A>) {
-    const Value* value = dict.find_key(std::string(key));
-    return value && value->is<A>();
-  };
-  return dict.size() == 3 && has("version", std::type_identity<std::int64_t>()) &&
-         has("params", std::type_identity<StateDict>()) && has("state", std::type_identity<StateDict>());
-}
 
 /// The entries of `state` under `name.`, without that prefix.
 inline StateDict entries_below(const StateDict& state, const std::string& name) {
@@ -70,19 +60,6 @@ inline Value submodule_record(StateDict entries) {
   return record;
 }
 
-using NamesByTensor = std::unordered_map<const c10::TensorImpl*, std::string>;
-
-inline NamesByTensor names_by_tensor(const StateDict& record) {
-  NamesByTensor names;
-  const Value* state = record.find_key("state");
-  if (!state || !state->is<StateDict>()) return names;
-  for (const auto& [key, value] : state->as<StateDict>()) {
-    const auto* tensor = value.get_if<at::Tensor>();
-    if (tensor && tensor->defined()) names.emplace(tensor->unsafeGetTensorImpl(), to_string(key));
-  }
-  return names;
-}
-
 /// A file without a manifest counts as today's version when its keys are today's, else as version 1.
 template <ModuleClass T>
 int guess_version(const T* live, const StateDict& flat) {
@@ -95,25 +72,33 @@ int guess_version(const T* live, const StateDict& flat) {
   return 1;
 }
 
+/// Makes a record of the flat dict of a module, and completes one that a hook made.
+template <ModuleClass T>
+void make_record(const T* live, StateDict& dict, LoadContext& context) {
+  StateDict record;
+  if (!is_module_record(dict)) {
+    const bool plain = context.assembled.plain.contains(context.path);
+    if (!plain) context.foreign_modules.insert(context.path);
+    record["version"] = plain ? 1 : guess_version(live, dict);
+    record["params"] = StateDict();
+    record["state"] = std::move(dict);
+  } else {
+    record = StateDict{{"version", Value(1)}, {"params", Value(StateDict())}};
+    for (auto& [key, value] : dict) record[key] = std::move(value);
+  }
+  dict = std::move(record);
+}
+
 /// Makes `value` a record at today's version: from the flat dict of a file without a manifest, or from the record that
 /// `assemble` made. Runs the module's hooks, then those of the described submodules that it lists.
 template <ModuleClass T>
 void migrate_module(const T* live, Value& value, LoadContext& context, std::string_view kind) {
   auto* dict = value.get_if<StateDict>();
   if (!dict) return;
-  if (!is_module_record(*dict)) {
-    const int guessed = guess_version(live, *dict);
-    Value flat(std::move(*dict));
-    *dict = StateDict{{"version", Value(guessed)}, {"params", Value(StateDict())}};
-    (*dict)["state"] = std::move(flat);
-  }
-  int version = 1;
+  make_record(live, *dict, context);
   if constexpr (Component<T>) {
-    version = version_in(*dict, context.path, component_name<T>);
+    const int version = version_in(*dict, context.path, component_name<T>);
     own_tensors(*dict, version, component_version<T>, context);
-  }
-  const auto before = names_by_tensor(*dict);
-  if constexpr (Component<T>) {
     context.note_component(component_name<T>, component_version<T>, kind);
     run_migrations<T>(version, *dict, context);
     (*dict)["version"] = component_version<T>;
@@ -122,12 +107,6 @@ void migrate_module(const T* live, Value& value, LoadContext& context, std::stri
     if (state && state->is<StateDict>()) migrate_submodules(live, state->as<StateDict>(), context);
   } else {
     context.note_component(live ? live->name() : "module", 1, kind);
-  }
-  // A tensor that stands under another name now was renamed by the hooks, whichever way they did it.
-  for (const auto& [tensor, now] : names_by_tensor(*dict)) {
-    const auto was = before.find(tensor);
-    if (was != before.end() && was->second != now)
-      context.renamed[context.path + '/' + was->second] = context.path + '/' + now;
   }
 }
 

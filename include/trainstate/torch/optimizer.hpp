@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -110,12 +111,14 @@ struct OneOptimizerCodec {
     const auto keep = [&](const at::Tensor& parameter, std::unique_ptr<typename Kind::State> state) {
       if (state) fresh[optimizer_state_key<OptimizerStates>(parameter.unsafeGetTensorImpl())] = std::move(state);
     };
+    std::unordered_set<const c10::TensorImpl*> planned;
     std::vector<bool> matched(live.groups.size());
     for (const GroupMatch& match : matches) {
       matched[match.live] = true;
       const auto options = plan_group(x, match, file, context);
       const LiveGroup& group = live.groups[match.live];
       for (std::size_t i = 0; i < group.parameters.size(); ++i) {
+        if (!planned.insert(group.parameters[i].unsafeGetTensorImpl()).second) continue;  // a group may hold one twice
         const Key* id = match.from[i] ? &file.groups[match.file].ids[*match.from[i]] : nullptr;
         keep(group.parameters[i],
              plan_one(x, group.parameters[i], group.names ? (*group.names)[i] : "", id, file, options, context));

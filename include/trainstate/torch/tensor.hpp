@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "trainstate/codec/codec.hpp"
+#include "trainstate/codec/memory.hpp"
 #include "trainstate/codec/scalar.hpp"
 
 namespace trainstate::detail {
@@ -87,19 +88,26 @@ inline void plan_copy(const at::Tensor& live, const at::Tensor& from, LoadContex
 }
 
 /// A tensor of its own that the plan gives the values of the file's, on `map_location`, else on the device it was saved
-/// from if this machine has that, else on the CPU. Tied ones stay tied.
+/// from if this machine has that, else on the CPU. Tied ones stay tied, expanded ones expanded.
 inline at::Tensor fresh_tensor(const at::Tensor& from, LoadContext& context) {
   const auto device = context.options.map_location.value_or(context.recorded_device());
   return context.copies.of(from, [&](const at::Tensor& tensor) {
     const c10::NoGradGuard no_grad;
-    context.report.bytes += tensor.nbytes();
-    // What the caller has in memory may be written to before the copies of the plan are made.
-    if (context.in_memory || !holds_values(tensor)) {
-      return device == tensor.device() ? tensor.detach().clone() : tensor.detach().to(device);
+    const auto now = [&](const at::Tensor& t) {
+      return device == t.device() ? t.detach().clone() : t.detach().to(device);
+    };
+    if (!holds_values(tensor)) {
+      context.report.bytes += tensor.nbytes();
+      return now(tensor);
     }
-    const at::Tensor fresh = at::empty_like(tensor, tensor.options().device(device));
-    context.plan->copy(fresh, tensor, context.path);
-    return fresh;
+    return copy_once_each(tensor, [&](const at::Tensor& elements) {
+      context.report.bytes += elements.nbytes();
+      // What the caller has in memory may be written to before the copies of the plan are made.
+      if (context.in_memory) return now(elements);
+      const at::Tensor fresh = at::empty_like(elements, elements.options().device(device));
+      context.plan->copy(fresh, elements, context.path);
+      return fresh;
+    });
   });
 }
 

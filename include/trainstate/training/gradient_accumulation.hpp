@@ -41,7 +41,7 @@ struct TorchCodec<Gradients> {
     const auto parameters = live.module->named_parameters();
     std::unordered_set<std::string> present;
     for (const auto& [key, gradient] : *dict) {
-      const std::string name = context.renamed_parameter(to_string(key));
+      const std::string name = context.tracks.name_today(to_string(key));
       const at::Tensor* parameter = std::holds_alternative<std::string>(key) ? parameters.find(name) : nullptr;
       if (!parameter || !present.insert(name).second) {
         context.unexpected(key);

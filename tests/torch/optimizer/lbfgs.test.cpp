@@ -108,8 +108,9 @@ TEST_CASE("the history is fitted to the live history_size") {
   SUBCASE("a longer one grows") {
     auto longer = live(9);
     restore(longer, stored, code);
-    CHECK(state_of(longer).al()->size() == 9);
     train(file.net, longer, 6, 12);
+    CHECK(state_of(longer).al()->size() == 9);
+    CHECK(state_of(longer).old_dirs().size() > 4);
   }
 }
 
@@ -147,6 +148,29 @@ TEST_CASE("what does not fit is refused, all at once") {
     CHECK(refused(*file.optimizer, stored).mismatched.size() == 3);
   }
   CHECK(ts::state_dict(*file.optimizer) == before);
+}
+
+TEST_CASE("no history_size of a file makes a load or a step take more memory than there is") {
+  Trained file(6);
+  auto stored = store(*file.optimizer);
+  const auto before = ts::state_dict(*file.optimizer).clone();
+  for (const std::int64_t size : {std::int64_t{-5}, std::int64_t{0}, std::int64_t{1} << 21, std::int64_t{1} << 62}) {
+    stored.tree.set("param_groups/0/history_size", size);
+    const auto all = refused(*file.optimizer, stored).mismatched;
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].path == "param_groups/0/history_size");
+    CHECK(ts::state_dict(*file.optimizer) == before);
+  }
+  SUBCASE("one that can be borne is taken, and steps") {
+    stored.tree.set("param_groups/0/history_size", ts::detail::most_lbfgs_history);
+    restore(*file.optimizer, stored);
+    train(file.net, *file.optimizer, 6, 12);
+    CHECK(state_of(*file.optimizer).old_dirs().size() > 4);
+  }
+  SUBCASE("the file's does not matter where the live one is kept") {
+    restore(*file.optimizer, stored, {.hyper = ts::HyperPolicy::code});
+    train(file.net, *file.optimizer, 6, 9);
+  }
 }
 
 TEST_CASE("with other parameters it starts afresh, if that is allowed") {

@@ -1,7 +1,9 @@
 #include "trainstate/torch/optimizer/matching.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "torch/training.hpp"
@@ -286,6 +288,57 @@ TEST_CASE("renames of a migration reach the optimizer") {
   CHECK(report.migrated.size() == 1);
   CHECK(torch::equal(moment(adam, now.fc->weight), moment(file, old.lin->weight)));
   CHECK(torch::equal(moment(adam, now.fc->bias), moment(file, old.lin->bias)));
+}
+
+namespace {
+
+/// One parameter under two names, which `parameters()` gives twice.
+struct TiedImpl : torch::nn::Module {
+  TiedImpl() {
+    a = register_parameter("a", torch::randn({3}));
+    register_parameter("b", a);
+    lin = register_module("lin", torch::nn::Linear(3, 3));
+  }
+  torch::Tensor a;
+  torch::nn::Linear lin{nullptr};
+};
+TORCH_MODULE(Tied);
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("an optimizer may hold a parameter twice", O, optim::SGD, optim::Adam, optim::Adagrad,
+                   optim::LBFGS) {
+  const auto step = [](Tied& net, O& optimizer) {
+    optimizer.step([&] {
+      optimizer.zero_grad();
+      torch::Tensor loss = torch::zeros({});
+      for (const auto& parameter : net->parameters()) loss = loss + (parameter * parameter).sum();
+      loss.backward();
+      return loss;
+    });
+  };
+  const auto make = [](const Tied& net, bool reversed) {
+    auto parameters = net->parameters();
+    REQUIRE(parameters.size() == 4);
+    if (reversed) std::reverse(parameters.begin(), parameters.end());
+    auto optimizer = std::make_unique<O>(parameters, 0.1);
+    if constexpr (std::is_same_v<O, optim::SGD>) {
+      static_cast<optim::SGDOptions&>(optimizer->param_groups()[0].options()).momentum(0.9);
+    }
+    return optimizer;
+  };
+  Tied net, other, turned;
+  const auto file = make(net, false);
+  step(net, *file);
+  const auto bytes = ts::to_bytes(ts::checkpoint("model"_key = net, "optimizer"_key = *file));
+  const auto same = make(other, false), reversed = make(turned, true);
+  ts::from_bytes(ts::checkpoint("model"_key = other, "optimizer"_key = *same), bytes);
+  CHECK(ts::state_dict(*same) == ts::state_dict(*file));
+  ts::from_bytes(ts::checkpoint("model"_key = turned, "optimizer"_key = *reversed), bytes);
+  step(net, *file);
+  step(turned, *reversed);
+  CHECK(torch::allclose(turned->a, net->a));
+  CHECK(torch::allclose(turned->lin->weight, net->lin->weight));
 }
 
 TEST_CASE("files whose structure is not an optimizer's") {

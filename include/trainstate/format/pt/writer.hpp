@@ -15,11 +15,22 @@
 #include "trainstate/format/digests.hpp"
 #include "trainstate/format/document.hpp"
 #include "trainstate/format/pt/layout.hpp"
+#include "trainstate/format/text.hpp"
 #include "trainstate/format/zip.hpp"
 #include "trainstate/io/atomic_file.hpp"
 #include "trainstate/io/chunks.hpp"
 
 namespace trainstate::format::pt {
+
+/// Refuses the keys that a user's metadata must not have. It is safetensors that needs them for itself; what one format
+/// takes, so does the other.
+inline void refuse_reserved_metadata(const Document& document) {
+  for (const auto& [key, value] : document.metadata) {
+    if (key == "format" || key == "trainstate" || key.starts_with("trainstate.")) {
+      throw Error("the metadata key " + shown(key) + " is reserved");
+    }
+  }
+}
 
 /// Makes storages dense and takes their checksums, chunk by chunk.
 class StorageJob : public io::ChunkJob {
@@ -138,6 +149,7 @@ class FileJob final : public StorageJob {
 };
 
 inline std::vector<std::byte> write_to_memory(const Document& document, const WriteOptions& options) {
+  refuse_reserved_metadata(document);
   Layout layout(document);
   std::vector<std::byte> image(static_cast<std::size_t>(layout.file_size()));
   const auto place = [&](const std::string& bytes, std::uint64_t at) {
@@ -154,7 +166,10 @@ inline std::vector<std::byte> write_to_memory(const Document& document, const Wr
 
 inline void write_to_file(const Document& document, const std::filesystem::path& path, const io::WriteMode& mode,
                           const WriteOptions& options) {
-  Layout layout = detail::with_prefix(path.string() + ": ", [&] { return Layout(document); });
+  Layout layout = detail::with_prefix(path.string() + ": ", [&] {
+    refuse_reserved_metadata(document);
+    return Layout(document);
+  });
   io::AtomicFile file(path, mode);
   file.reserve(layout.file_size());
   FileJob job(layout, file);

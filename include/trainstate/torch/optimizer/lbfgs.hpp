@@ -24,6 +24,10 @@ namespace trainstate::detail {
 
 using LBFGSKind = OptimizerKind<torch::optim::LBFGS>;
 
+/// The longest history that a file may ask for: LibTorch allocates its scratch space, a pointer for each entry, at
+/// once.
+inline constexpr std::int64_t most_lbfgs_history = std::int64_t{1} << 20;
+
 /// Under Python's keys. Before the first iteration there are only the counts: the rest is not set in LibTorch either.
 inline StateDict save_lbfgs_state(const torch::optim::LBFGSParamState& state) {
   const auto list = [](const auto& tensors) {
@@ -244,7 +248,12 @@ class LBFGSPlanner {
         history->erase(history->begin(), history->end() - static_cast<std::ptrdiff_t>(limit));
       }
     }
-    if (state.al().has_value() && state.al()->size() != limit) state.al()->resize(limit);
+    if (!state.al().has_value() || state.al()->size() == limit) return;
+    if (state.al()->size() > limit) {
+      state.al()->resize(limit);
+    } else {
+      state.al().reset();  // the next step makes it anew; no file decides how much memory a load takes
+    }
   }
 
   const State* live_;
@@ -255,6 +264,18 @@ class LBFGSPlanner {
   bool complete_ = true;
 };
 
+/// Notes a history_size of the file's that no step could bear. One that the live optimizer has already is its own.
+inline void check_history_size(torch::optim::LBFGS& optimizer, const GroupMatch& match,
+                               const torch::optim::LBFGSOptions& options, LoadContext& context) {
+  const auto& live = static_cast<const torch::optim::LBFGSOptions&>(optimizer.param_groups()[0].options());
+  const std::int64_t size = options.history_size();
+  if (size <= most_lbfgs_history || size == live.history_size()) return;
+  const auto groups = context.enter("param_groups");
+  const auto group = context.enter(index_key(match.file));
+  const auto option = context.enter("history_size");
+  context.mismatch("at most " + std::to_string(most_lbfgs_history), Value(size).describe());
+}
+
 /// Plans the state of a live LBFGS. `match` is nullptr if its group corresponds to none.
 inline void plan_lbfgs(torch::optim::LBFGS& optimizer, const LiveParameters& live, const FileParameters& file,
                        const GroupMatch* match, const torch::optim::LBFGSOptions& options, LoadContext& context) {
@@ -262,6 +283,7 @@ inline void plan_lbfgs(torch::optim::LBFGS& optimizer, const LiveParameters& liv
   const auto finish = [&] {
     plan_states<torch::optim::LBFGSParamState>(optimizer, std::move(fresh), swap_lbfgs_states, context);
   };
+  if (match) check_history_size(optimizer, *match, options, context);
   const auto scope = context.enter("state");
   for (const auto& [key, value] : *file.state) {
     if (file.groups.empty() || file.groups[0].ids.empty() || key != file.groups[0].ids[0]) context.unexpected(key);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -73,40 +74,59 @@ class GroupMatcher {
         other_names_.try_emplace(module_prefix(name.module) + name.name, Place{g, i});
       }
     }
-    for (const auto& [from, to] : context_.renamed) note_renamed(from, to);
+    note_renamed();
     live_done_.resize(live_.groups.size());
   }
 
   /// `module/old` -> `module/new`, for the modules whose parameters are here.
-  void note_renamed(const std::string& from, const std::string& to) {
-    for (const LiveGroup& group : live_.groups) {
+  void note_renamed() {
+    const auto& renamed = context_.tracks.renamed();
+    if (renamed.empty()) return;
+    std::unordered_map<std::string, Place> today;
+    for (std::size_t g = 0; g < live_.groups.size(); ++g) {
+      const LiveGroup& group = live_.groups[g];
       for (std::size_t i = 0; group.names && i < group.names->size(); ++i) {
-        const ParameterName& name = *group.known[i];
-        if (to != name.module + '/' + name.name) continue;
-        const bool same_module = from.starts_with(name.module + '/');
-        const std::size_t slash = same_module ? name.module.size() : from.rfind('/');
-        if (slash == std::string::npos) continue;
-        const std::string old = from.substr(slash + 1);
-        renamed_[old].push_back((*group.names)[i]);
-        renamed_[module_prefix(from.substr(0, slash)) + old] = {(*group.names)[i]};
+        today.try_emplace(group.known[i]->module + '/' + group.known[i]->name, Place{g, i});
       }
+    }
+    for (const auto& [from, to] : renamed) {
+      const auto at = today.find(to);
+      if (at == today.end()) continue;
+      const LiveGroup& group = live_.groups[at->second.group];
+      const std::string& module = group.known[at->second.position]->module;
+      const std::string& name = (*group.names)[at->second.position];
+      const std::size_t slash = from.starts_with(module + '/') ? module.size() : from.rfind('/');
+      const std::string old = from.substr(slash + 1);
+      renamed_[old].push_back(name);
+      renamed_[module_prefix(from.substr(0, slash)) + old] = {name};
     }
   }
 
   void name_file_parameters() {
     places_.resize(file_.groups.size());
     file_done_.resize(file_.groups.size());
-    std::unordered_set<std::string> taken;
+    std::unordered_map<std::string, std::string> taken;  // live names, by which of the file's
     for (std::size_t g = 0; g < file_.groups.size(); ++g) {
       const FileGroup& group = file_.groups[g];
       if (!group.names) continue;
       for (const std::string& name : *group.names) {
         auto place = find_live(name);
-        if (place && !taken.insert((*live_.groups[place->group].names)[place->position]).second) place.reset();
-        if (place) present_.insert((*live_.groups[place->group].names)[place->position]);
+        // An optimizer may hold one parameter twice, under one name; not two under names that mean the same.
+        if (place && taken.try_emplace(live_name(*place), name).first->second != name) place.reset();
+        if (place) present_.insert(live_name(*place));
         places_[g].push_back(place);
       }
     }
+  }
+
+  [[nodiscard]] const std::string& live_name(const Place& place) const {
+    return (*live_.groups[place.group].names)[place.position];
+  }
+
+  /// A parameter that the hooks took out of its module need not be here, as long as what came for it may be new.
+  [[nodiscard]] bool may_be_absent(const std::string& file_name) const {
+    return context_.options.allow_unexpected ||
+           (context_.options.allow_missing && context_.tracks.dropped(file_.module, file_name));
   }
 
   [[nodiscard]] std::optional<Place> find_live(const std::string& file_name) const {
@@ -128,28 +148,38 @@ class GroupMatcher {
     const auto& file = file_.groups[f].names;
     if (!live || !file) return false;
     if (live->empty() || file->empty()) return live->size() == file->size();
-    std::size_t here = 0;
-    for (const auto& place : places_[f]) {
+    std::unordered_set<std::string_view> here;
+    for (std::size_t i = 0; i < places_[f].size(); ++i) {
+      const auto& place = places_[f][i];
       if (place && place->group != l) return false;
-      if (!place && !context_.options.allow_unexpected) return false;
-      here += place ? 1 : 0;
+      if (!place && !may_be_absent((*file)[i])) return false;
+      if (place) here.insert(live_name(*place));
     }
-    const auto in_file = std::count_if(live->begin(), live->end(), [&](const auto& n) { return present_.contains(n); });
-    if (static_cast<std::size_t>(in_file) != here || here == 0) return false;
-    return here == live->size() || context_.options.allow_missing;
+    const auto is_here = [&](const std::string& name) { return here.contains(name); };
+    const bool all = std::all_of(live->begin(), live->end(), is_here);
+    if (here.empty() || (!all && !context_.options.allow_missing)) return false;
+    return std::all_of(live->begin(), live->end(), [&](const auto& n) { return is_here(n) || !present_.contains(n); });
   }
 
   void match_by_name(std::size_t l, std::size_t f) {
     GroupMatch match{l, f, std::vector<std::optional<std::size_t>>(live_.groups[l].parameters.size())};
+    std::unordered_map<std::string_view, std::vector<std::size_t>> in_file;  // a name's places: several if it is tied
     for (std::size_t i = 0; i < places_[f].size(); ++i) {
       if (const auto& place = places_[f][i]) {
-        match.from[place->position] = i;
+        in_file[live_name(*place)].push_back(i);
       } else {
-        note_unexpected((*file_.groups[f].names)[i]);
+        note_absent((*file_.groups[f].names)[i]);
       }
     }
+    std::unordered_map<std::string_view, std::size_t> seen;
     for (std::size_t i = 0; i < match.from.size(); ++i) {
-      if (!match.from[i]) note_missing((*live_.groups[l].names)[i]);
+      const std::string& name = (*live_.groups[l].names)[i];
+      const auto places = in_file.find(name);
+      if (places == in_file.end()) {
+        note_missing(name);
+      } else {
+        match.from[i] = places->second[std::min(seen[name]++, places->second.size() - 1)];
+      }
     }
     finish(std::move(match));
   }
@@ -183,8 +213,7 @@ class GroupMatcher {
   /// Notes what is wrong with groups that all have names and correspond to none.
   void explain(std::vector<std::size_t> live_rest, std::vector<std::size_t> file_rest) {
     if (context_.options.allow_missing) std::erase_if(live_rest, [&](std::size_t l) { return passes_as_missing(l); });
-    if (context_.options.allow_unexpected)
-      std::erase_if(file_rest, [&](std::size_t f) { return passes_as_unexpected(f); });
+    std::erase_if(file_rest, [&](std::size_t f) { return passes_as_unexpected(f); });
     for (const std::size_t l : live_rest) {
       const auto shared = [&](std::size_t f) {
         return std::count_if(places_[f].begin(), places_[f].end(), [&](const auto& p) { return p && p->group == l; });
@@ -204,7 +233,7 @@ class GroupMatcher {
     for (std::size_t i = 0; f && i < places_[*f].size(); ++i) {
       const auto& place = places_[*f][i];
       if (l && place && place->group == *l) {
-        both.insert((*live_.groups[*l].names)[place->position]);
+        both.insert(live_name(*place));
       } else {
         only_file.push_back((*file_.groups[*f].names)[i]);
       }
@@ -230,8 +259,11 @@ class GroupMatcher {
   }
 
   bool passes_as_unexpected(std::size_t f) {
+    const auto& names = *file_.groups[f].names;
     if (std::any_of(places_[f].begin(), places_[f].end(), [](const auto& p) { return p.has_value(); })) return false;
-    for (const auto& name : *file_.groups[f].names) note_unexpected(name);
+    if (names.empty() && !context_.options.allow_unexpected) return false;
+    if (!std::all_of(names.begin(), names.end(), [&](const auto& name) { return may_be_absent(name); })) return false;
+    for (const auto& name : names) note_absent(name);
     return true;
   }
 
@@ -239,7 +271,8 @@ class GroupMatcher {
     const auto scope = context_.enter("state");
     context_.missing(name);
   }
-  void note_unexpected(const std::string& name) {
+  void note_absent(const std::string& name) {
+    if (context_.options.allow_missing && context_.tracks.dropped(file_.module, name)) return;
     const auto scope = context_.enter("state");
     context_.unexpected(name);
   }
