@@ -2,7 +2,8 @@
 # Measures everything: results/results.json, results/speed.svg and the tables in the README.
 #   run.sh BUILD_DIR [quick]   `quick` is for trying out: small, few repetitions, into BUILD_DIR/bench/quick instead
 # BUILD_DIR has bench/trainstate_bench, built from this checkout. The environment, besides what measure.hpp names:
-#   PYTHON   a python3 with torch, to compare with (default: the build's, or one that has it)
+#   PYTHON        a python3 with torch, to compare with (default: the build's, or one that has it)
+#   REPETITIONS   of what takes least; what takes long is repeated 5 times (default: 9)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) quick=${2:-}
@@ -10,7 +11,7 @@ if [[ $quick ]]; then
   export TRAINSTATE_BENCH_MIB=${TRAINSTATE_BENCH_MIB:-64} TRAINSTATE_BENCH_TENSORS=${TRAINSTATE_BENCH_TENSORS:-500}
   repetitions=2 few=2 rounds=1 seconds=0.01 results=$build/bench/quick readme=$build/bench/quick/tables.md
 else
-  repetitions=9 few=5 rounds=3 seconds=0.2 results=$here/results readme=$here/../README.md
+  repetitions=${REPETITIONS:-9} few=5 rounds=3 seconds=0.2 results=$here/results readme=$here/../README.md
 fi
 mkdir -p "$results"
 TRAINSTATE_BENCH_DIR=$(TMPDIR=${TRAINSTATE_BENCH_DIR:-${TMPDIR:-/tmp}} mktemp -d)

@@ -131,6 +131,24 @@ TEST_CASE("a parameter that a hook renames and computes anew keeps its moments; 
   CHECK(moment(both, second->weight).equal(moment(old.adam, old.net->second->weight)));
 }
 
+TEST_CASE("a name that two modules have is renamed for the optimizer's own") {
+  const TemporaryFolder folder;
+  Described generator, critic;
+  torch::optim::Adam adam(generator->parameters());
+  train(adam);
+  ts::save(ts::checkpoint("generator"_key = generator, "critic"_key = critic, "optimizer"_key = adam),
+           folder / "old.pt");
+  Described other("x", "b"), rest("y", "b");
+  torch::optim::Adam now(other->parameters());
+  auto ckpt = ts::checkpoint(ts::version<2>, ts::migrate<1>([](auto& d) {
+                               d.rename_prefix("generator/state/a.", "generator/state/x.");
+                               d.rename_prefix("critic/state/a.", "critic/state/y.");
+                             }),
+                             "generator"_key = other, "critic"_key = rest, "optimizer"_key = now);
+  ts::load(ckpt, folder / "old.pt");
+  CHECK(moment(now, other->first->weight).equal(moment(adam, generator->first->weight)));
+}
+
 struct FusedImpl : torch::nn::Module {
   FusedImpl()
       : qk(register_module("qk", torch::nn::Linear(2, 4))), head(register_module("head", torch::nn::Linear(2, 1))) {}

@@ -130,7 +130,8 @@ class GroupMatcher {
   }
 
   [[nodiscard]] std::optional<Place> find_live(const std::string& file_name) const {
-    const auto renamed = renamed_.find(file_name);
+    auto renamed = renamed_.find(module_prefix(file_.module) + file_name);
+    if (renamed == renamed_.end()) renamed = renamed_.find(file_name);
     const bool moved = renamed != renamed_.end() && renamed->second.size() == 1;
     const std::string& name = moved ? renamed->second.front() : file_name;
     if (live_.spans_modules() && !file_.module.empty()) {
