@@ -83,7 +83,8 @@ void add_loads(const std::string& what, const std::string& size, std::int64_t by
   add("pt_" + what, "trainstate", ".pt", [at] { ts::load(at().net, at().path(".pt")); });
   // Written by peers.py, for the same model; it has no checksums but CRC-32.
   if (const char* const python = std::getenv("TRAINSTATE_BENCH_PYTHON_PT"); python && size == "large") {
-    how("pt_" + what + "_of_python/large/trainstate", bytes, [at, python] { ts::load(at().net, python); },
+    how(
+        "pt_" + what + "_of_python/large/trainstate", bytes, [at, python] { ts::load(at().net, python); },
         [at] { static_cast<void>(at()); });
   }
 }

@@ -78,8 +78,8 @@ void in_parallel(const std::vector<Chunk>& chunks, const F& f) {
   for (auto& thread : threads) thread.join();
 }
 
-/// Uses so many bytes of free memory once, or half of it if there is less. A virtual machine may have handed back to its
-/// host what has been free for a second or two; to get that again takes several times as long as what is measured.
+/// Uses so many bytes of free memory once, or half of it if there is less. A virtual machine may have handed back to
+/// its host what has been free for a second or two; to get that again takes several times as long as what is measured.
 inline void touch_free_memory(std::uint64_t bytes) {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   const auto available = static_cast<std::uint64_t>(::sysconf(_SC_AVPHYS_PAGES)) * page;

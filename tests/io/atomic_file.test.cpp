@@ -527,7 +527,8 @@ TEST_CASE("atomic file: what is to be durable goes to the disk while more is wri
   };
   CHECK(write({.sync = true}, {}) == 3);
   CHECK(write({.sync = false}, {}) == 0);
-  CHECK(write({.sync = true}, {.first = 1, .count = FaultyPosix::all, .kind = FaultyPosix::Call::start_writeback}) == 3);
+  CHECK(write({.sync = true}, {.first = 1, .count = FaultyPosix::all, .kind = FaultyPosix::Call::start_writeback}) ==
+        3);
 }
 
 TEST_CASE("atomic file: a write that writes nothing is an error, not a loop") {
