@@ -15,7 +15,8 @@
 namespace trainstate {
 
 /// Called on the calling thread with the bytes done and the total. If it throws, the call is cancelled, nothing has
-/// changed, and the exception passes through.
+/// changed, and the exception passes through. Where nothing is verified, a load or read makes one call, with all bytes
+/// done, before anything live changes: a later one could not cancel any more.
 using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 
 /// Which of two differing hyperparameters holds after a load.

@@ -26,8 +26,8 @@ namespace trainstate::format {
 
 /// The bytes of a .pt file. The same document gives the same bytes, whatever the options. Every tensor becomes a
 /// storage of its own, dense; those that show the same elements share one. Throws Error for what PyTorch's files cannot
-/// hold (texts that are not UTF-8, dtypes that PyTorch lacks) and for tensors outside their storage, FormatError for a
-/// tree nested deeper than `max_depth`. The texts begin with the path inside the document.
+/// hold (texts that are not UTF-8, dtypes that PyTorch lacks), for reserved metadata and for tensors outside their
+/// storage, FormatError for a tree nested deeper than `max_depth`. The texts begin with the path inside the document.
 [[nodiscard]] inline std::vector<std::byte> write_pt(const Document& document, const WriteOptions& options = {}) {
   return pt::write_to_memory(document, options);
 }
